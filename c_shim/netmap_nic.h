@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The contract between the netmap core (netmap.ko) and a hooked NIC driver.
+ *
+ * Both modules compile this header, neither links against the other: the core
+ * finds the driver's table with symbol_get() when a program asks for a port,
+ * and drops it when the port's last queue is back.  So the two load and unload
+ * in either order, and neither can be unloaded while a queue is out.
+ *
+ * One RX queue goes through these calls, all under rtnl unless said otherwise:
+ *
+ *   core: ops->take_rx(dev, q, client, priv)
+ *     driver: the kernel leaves the ring, the queue stops, and is enabled again
+ *     driver: client->start(priv, ring)     core fills it, writes the tail
+ *     driver: client->irq(priv) ...         from NAPI, any number of times
+ *     driver: client->stop(priv)            ring is rebuilt (reset, ifdown, ...)
+ *     driver: client->start(priv, ring)     ... and back
+ *   core: ops->give_rx(dev, q)
+ *     driver: client->stop(priv), the queue stops, the kernel's buffers return
+ */
+#ifndef _NETMAP_NIC_H_
+#define _NETMAP_NIC_H_
+
+#include <linux/types.h>
+
+struct net_device;
+struct device;
+struct module;
+
+/* Changed with every change of a structure or rule below. */
+#define NM_NIC_ABI 1
+
+/**
+ * struct nm_nic_port - what a port looks like now; filled by ops->info()
+ * @dev: device that does the DMA
+ * @num_rx: RX queues in use; valid queue indices are below it
+ * @num_tx: TX queues in use
+ * @rx_slots: descriptors in an RX ring
+ * @tx_slots: descriptors in a TX ring
+ */
+struct nm_nic_port {
+	struct device *dev;
+	u32 num_rx;
+	u32 num_tx;
+	u32 rx_slots;
+	u32 tx_slots;
+};
+
+/**
+ * struct nm_nic_ring - a hardware RX ring that is the core's from start() to stop()
+ * @desc: descriptor array, coherent memory, 16 bytes each (82599 data sheet 7.1.6)
+ * @tail: RDT register of the ring; the core writes it with writel()
+ * @count: number of descriptors
+ * @reg_idx: hardware register index; not the queue index
+ * @cookie: passed to ops->account()
+ */
+struct nm_nic_ring {
+	void *desc;
+	void __iomem *tail;
+	u32 count;
+	u32 reg_idx;
+	void *cookie;
+};
+
+/**
+ * struct nm_nic_client - what the core does for a ring it has taken
+ * @start: the ring is enabled in hardware and empty.  Fill the descriptors,
+ *	write the tail, return 0.  A negative errno leaves the ring to the kernel
+ *	(it is then asked again at the next rebuild).  May sleep.
+ * @stop: return only when nothing of the core touches @desc or @tail any more.
+ *	May sleep.  Called only after a successful start().
+ * @irq: the ring's vector fired.  Softirq context.
+ * @gone: the device goes away; after it returns the driver forgets @priv and
+ *	the core never calls give_rx() for it.  stop() came before.  May sleep.
+ */
+struct nm_nic_client {
+	int (*start)(void *priv, const struct nm_nic_ring *ring);
+	void (*stop)(void *priv);
+	void (*irq)(void *priv);
+	void (*gone)(void *priv);
+};
+
+/**
+ * struct nm_nic_ops - what a hooked driver offers; one constant table per driver
+ * @abi: NM_NIC_ABI the driver was built with
+ * @size: sizeof(struct nm_nic_ops)
+ * @owner: the driver module
+ * @match: is @dev one of this driver's?
+ * @info: fill in the port's numbers; 0 or an errno
+ * @take_rx: take queue @q from the kernel.  ENOENT no such queue, ENETDOWN
+ *	interface down, EBUSY taken already or an AF_XDP socket is on it,
+ *	EOPNOTSUPP a mode that cannot be mixed with this (SR-IOV, VMDq, DCB, FCoE;
+ *	the driver says which in the log), EIO the queue did not stop and is the
+ *	kernel's again, or client->start()'s errno.  Nothing has changed then.
+ * @give_rx: give queue @q back.  0, or EIO: the hardware did not stop the
+ *	queue, its memory must be kept for ever.
+ * @account: count packets a program received, so that ethtool -S shows them.
+ *	Any context in which the ring is started; @cookie from nm_nic_ring.
+ */
+struct nm_nic_ops {
+	u32 abi;
+	u32 size;
+	struct module *owner;
+	bool (*match)(const struct net_device *dev);
+	int (*info)(struct net_device *dev, struct nm_nic_port *port);
+	int (*take_rx)(struct net_device *dev, u32 q,
+		       const struct nm_nic_client *client, void *priv);
+	int (*give_rx)(struct net_device *dev, u32 q);
+	void (*account)(void *cookie, u32 packets, u32 bytes);
+};
+
+/* The symbol each hooked driver exports: ixgbe_netmap_ops, ... */
+extern const struct nm_nic_ops ixgbe_netmap_ops;
+
+#endif /* _NETMAP_NIC_H_ */
