@@ -1,2 +1,61 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Safe access to netmap ports.
+//! Safe access to netmap ports: take RX queues of a NIC from the kernel, look at
+//! the packets where they lie, put chosen ones back.
+//!
+//! ```no_run
+//! use netmap::Port;
+//!
+//! let port = Port::open("netmap:eth3~4")?;
+//! loop {
+//!     port.wait(None)?;
+//!     let mut rx = port.rx_ring(4)?;
+//!     let mut host = port.host_tx_ring()?;
+//!     for slot in rx.acquire().slots() {
+//!         if slot.payload().starts_with(b"good") {
+//!             // Into the kernel's stack; the next wait() pushes it.
+//!             let _ = host.forward(slot);
+//!         } // else: dropped when the batch goes
+//!     }
+//! }
+//! # #[allow(unreachable_code)]
+//! # Ok::<(), netmap::Error>(())
+//! ```
+//!
+//! - [`name`]: what port names mean.
+//! - [`Port`]: open, wait, sync, add and remove queues.
+//! - [`RxRing`], [`TxRing`]: batches of slots, checked by the borrow checker.
+//! - [`Queues`]: who has which queue, and counters.
+//! - [`control`]: lets `nmq` ask a running program for queues.
+//! - [`abi`]: the raw interface.
+//!
+//! One thread uses a port at a time (`Port` is `Send`, not `Sync`); several
+//! threads open one port each.
+
+#![warn(missing_docs)]
+
+#[allow(non_camel_case_types)]
+pub mod abi;
+mod builder;
+pub mod control;
+mod error;
+mod extra;
+pub mod name;
+mod port;
+mod queues;
+mod ring;
+#[cfg(test)]
+mod ring_tests;
+mod rx;
+mod sys;
+#[cfg(test)]
+mod testing;
+mod tx;
+
+pub use builder::Builder;
+pub use error::{Error, Op, Result};
+pub use extra::ExtraBuf;
+pub use name::PortName;
+pub use port::Port;
+pub use queues::{Kind, QueueInfo, Queues, State, COUNTERS};
+pub use rx::{Batch, RxRing, RxSlot, Slots};
+pub use tx::{PushError, TxRing};

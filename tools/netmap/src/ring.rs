@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One ring in shared memory: its shape, checked once when it is bound, and the
+//! few raw accesses everything else is built from.
+//!
+//! Who may touch what: slots and buffers from `head` up to `tail` are the
+//! program's, the others the kernel's. The kernel changes `tail` and its own slots
+//! only inside a sync call, and only ever hands a buffer to one slot. Control
+//! words are accessed as atomics, slots volatile; a Rust reference is made to
+//! payload only, and only while its slot is the program's ([`crate::rx`]).
+//!
+//! The region may be mapped by other processes of the same user. A process that
+//! writes into buffers it does not own breaks its peers' view of the data, as
+//! with any shared memory; what is read from slots is therefore bounded on use.
+
+use crate::abi::{netmap_ring, netmap_slot};
+use crate::sys::Mapping;
+use std::mem::{offset_of, size_of};
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Where a ring and its buffers are. Every pointer is inside the mapping.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Geometry {
+    ring: NonNull<netmap_ring>,
+    slots: NonNull<netmap_slot>,
+    bufs: NonNull<u8>,
+    num_bufs: u32,
+    /// Number of slots, at least 2.
+    pub(crate) num_slots: u32,
+    /// Bytes of a buffer.
+    pub(crate) buf_size: u32,
+    /// Memory id of the region the buffers come from.
+    pub(crate) mem_id: u16,
+}
+
+// SAFETY: the pointers go into a mapping, which belongs to the process; the Port
+// that owns both hands the ring to one user at a time.
+unsafe impl Send for Geometry {}
+
+impl Geometry {
+    /// The ring at byte `at` of `map`; an error says what is wrong with it.
+    pub(crate) fn new(map: &Mapping, at: usize, mem_id: u16) -> Result<Self, String> {
+        let fits =
+            |from: usize, len: usize| from.checked_add(len).is_some_and(|end| end <= map.len());
+        if at % 64 != 0 || !fits(at, size_of::<netmap_ring>()) {
+            return Err(format!("ring at {at:#x} is outside the memory"));
+        }
+        // SAFETY: `at` is inside the mapping and aligned; the mapping is
+        // page-aligned.
+        let ring = unsafe { map.base().add(at) }.cast::<netmap_ring>();
+        let r = ring.as_ptr();
+        // SAFETY: the whole header is inside the mapping; volatile because
+        // the memory is shared.
+        let (buf_ofs, num_slots, buf_size) = unsafe {
+            (
+                ptr::read_volatile(&raw const (*r).buf_ofs),
+                ptr::read_volatile(&raw const (*r).num_slots),
+                ptr::read_volatile(&raw const (*r).nr_buf_size),
+            )
+        };
+        let slots_at = at + size_of::<netmap_ring>();
+        let bytes = (num_slots as usize).saturating_mul(size_of::<netmap_slot>());
+        if num_slots < 2 || !fits(slots_at, bytes) {
+            return Err(format!("ring at {at:#x} with {num_slots} slots"));
+        }
+        let bufs_at = (at as i64)
+            .checked_add(buf_ofs)
+            .and_then(|b| usize::try_from(b).ok())
+            .filter(|b| fits(*b, buf_size as usize) && buf_size >= 64)
+            .ok_or_else(|| format!("buffers of {buf_size} bytes at {buf_ofs:#x}"))?;
+        let num_bufs = (map.len() - bufs_at) / buf_size as usize;
+        // SAFETY: both offsets were checked to be inside the mapping.
+        let (slots, bufs) = unsafe { (map.base().add(slots_at), map.base().add(bufs_at)) };
+        Ok(Self {
+            ring,
+            slots: slots.cast(),
+            bufs,
+            num_bufs: num_bufs.min(u32::MAX as usize) as u32,
+            num_slots,
+            buf_size,
+            mem_id,
+        })
+    }
+
+    /// The slot after `i`.
+    #[inline(always)]
+    pub(crate) fn next(&self, i: u32) -> u32 {
+        if i + 1 == self.num_slots {
+            0
+        } else {
+            i + 1
+        }
+    }
+
+    /// `head` and `tail`, or an empty range if they are not slot numbers.
+    #[inline]
+    pub(crate) fn range(&self) -> (u32, u32) {
+        let head = self
+            .word(offset_of!(netmap_ring, head))
+            .load(Ordering::Relaxed);
+        let tail = self
+            .word(offset_of!(netmap_ring, tail))
+            .load(Ordering::Acquire);
+        if head < self.num_slots && tail < self.num_slots {
+            (head, tail)
+        } else {
+            (0, 0)
+        }
+    }
+
+    /// Give everything before `to` to the kernel.
+    #[inline]
+    pub(crate) fn advance(&self, to: u32) {
+        debug_assert!(to < self.num_slots);
+        self.word(offset_of!(netmap_ring, cur))
+            .store(to, Ordering::Relaxed);
+        self.word(offset_of!(netmap_ring, head))
+            .store(to, Ordering::Release);
+    }
+
+    /// The control word at this offset of the ring's header.
+    #[inline(always)]
+    fn word(&self, offset: usize) -> &AtomicU32 {
+        debug_assert!(offset % 4 == 0 && offset < size_of::<netmap_ring>());
+        // SAFETY: inside the header, which is inside the mapping for as long as
+        // self lives (the Port keeps both); aligned, and both sides access
+        // control words with single loads and stores.
+        unsafe { AtomicU32::from_ptr(self.ring.as_ptr().cast::<u8>().add(offset).cast()) }
+    }
+
+    /// Slot number `i`.
+    #[inline(always)]
+    pub(crate) fn slot(&self, i: u32) -> SlotPtr {
+        debug_assert!(i < self.num_slots);
+        // SAFETY: i < num_slots (it comes from range() and next() only), and that
+        // many slots are inside the mapping.
+        SlotPtr(unsafe { self.slots.add(i as usize) })
+    }
+
+    /// First byte of buffer `idx`, if there is such a buffer.
+    #[inline]
+    pub(crate) fn buffer(&self, idx: u32) -> Option<NonNull<u8>> {
+        if idx >= self.num_bufs {
+            return None;
+        }
+        // SAFETY: buffers up to num_bufs are inside the mapping.
+        Some(unsafe { self.bufs.add(idx as usize * self.buf_size as usize) })
+    }
+}
+
+/// A slot in shared memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SlotPtr(NonNull<netmap_slot>);
+
+macro_rules! slot_field {
+    ($get:ident, $set:ident, $field:ident, $t:ty) => {
+        #[inline(always)]
+        pub(crate) fn $get(self) -> $t {
+            // SAFETY: SlotPtr points to a slot inside a live mapping; volatile
+            // because the memory is shared.
+            unsafe { ptr::read_volatile(&raw const (*self.0.as_ptr()).$field) }
+        }
+        #[inline(always)]
+        pub(crate) fn $set(self, value: $t) {
+            // SAFETY: as above.
+            unsafe { ptr::write_volatile(&raw mut (*self.0.as_ptr()).$field, value) }
+        }
+    };
+}
+
+impl SlotPtr {
+    slot_field!(buf_idx, set_buf_idx, buf_idx, u32);
+    slot_field!(len, set_len, len, u16);
+    slot_field!(flags, set_flags, flags, u16);
+}

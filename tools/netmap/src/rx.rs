@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The receiving side of a ring: acquire a batch, walk its slots, release them.
+//!
+//! The borrows are the protocol: slots live no longer than the walk over the
+//! batch, each is handed out once, and the batch gives them back when it is
+//! dropped. So no payload can be looked at after the kernel has it again.
+
+use crate::abi::{NS_BUF_CHANGED, NS_MOREFRAG};
+use crate::extra::ExtraBuf;
+use crate::ring::{Geometry, SlotPtr};
+use std::cell::Cell;
+
+/// An RX ring of a [`crate::Port`]; one at a time per ring.
+#[derive(Debug)]
+pub struct RxRing<'p> {
+    pub(crate) geo: &'p Geometry,
+    pub(crate) taken: &'p Cell<bool>,
+}
+
+impl Drop for RxRing<'_> {
+    fn drop(&mut self) {
+        self.taken.set(false);
+    }
+}
+
+impl RxRing<'_> {
+    /// Everything that has arrived by the last sync or poll and is not released.
+    #[inline]
+    pub fn acquire(&mut self) -> Batch<'_> {
+        let (head, tail) = self.geo.range();
+        Batch {
+            geo: self.geo,
+            next: head,
+            end: tail,
+        }
+    }
+
+    /// Number of slots of the ring.
+    pub fn num_slots(&self) -> u32 {
+        self.geo.num_slots
+    }
+
+    /// Bytes of a buffer: longer packets take several slots.
+    pub fn buf_size(&self) -> usize {
+        self.geo.buf_size as usize
+    }
+}
+
+/// Slots that are the program's. Dropping it releases those that were walked
+/// over; the others are in the next batch again.
+#[derive(Debug)]
+pub struct Batch<'r> {
+    geo: &'r Geometry,
+    next: u32,
+    end: u32,
+}
+
+impl Batch<'_> {
+    /// Slots not walked over yet.
+    #[inline]
+    pub fn len(&self) -> usize {
+        distance(self.geo, self.next, self.end) as usize
+    }
+
+    /// Is there none?
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.next == self.end
+    }
+
+    /// Walk over the slots.
+    #[inline]
+    pub fn slots(&mut self) -> Slots<'_> {
+        Slots {
+            geo: self.geo,
+            cur: self.next,
+            end: self.end,
+            next: &mut self.next,
+        }
+    }
+
+    /// Release nothing: the same slots come with the next batch.
+    pub fn hold(self) {
+        std::mem::forget(self);
+    }
+
+    /// How many slots the first packet has: 0 while it has not come completely.
+    pub fn first_packet_slots(&self) -> usize {
+        let mut i = self.next;
+        let mut n = 0;
+        while i != self.end {
+            n += 1;
+            if self.geo.slot(i).flags() & NS_MOREFRAG == 0 {
+                return n;
+            }
+            i = self.geo.next(i);
+        }
+        0
+    }
+}
+
+impl Drop for Batch<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.geo.advance(self.next);
+    }
+}
+
+/// Slots from `from` up to `to`.
+pub(crate) fn distance(geo: &Geometry, from: u32, to: u32) -> u32 {
+    if to >= from {
+        to - from
+    } else {
+        to + geo.num_slots - from
+    }
+}
+
+/// A walk over the slots of a batch, each once.
+#[derive(Debug)]
+pub struct Slots<'b> {
+    geo: &'b Geometry,
+    cur: u32,
+    end: u32,
+    next: &'b mut u32,
+}
+
+impl Drop for Slots<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        *self.next = self.cur;
+    }
+}
+
+impl<'b> Iterator for Slots<'b> {
+    type Item = RxSlot<'b>;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<RxSlot<'b>> {
+        if self.cur == self.end {
+            return None;
+        }
+        let slot = self.geo.slot(self.cur);
+        self.cur = self.geo.next(self.cur);
+        Some(RxSlot {
+            geo: self.geo,
+            slot,
+        })
+    }
+
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let n = distance(self.geo, self.cur, self.end) as usize;
+        (n, Some(n))
+    }
+
+    /// Two plain loops, before and after the wrap: this is what `for_each`, `sum`
+    /// and the like run on, without a test for the wrap per slot.
+    #[inline]
+    fn fold<B, F: FnMut(B, RxSlot<'b>) -> B>(mut self, init: B, mut f: F) -> B {
+        let mut acc = init;
+        let (from, end) = (self.cur, self.end);
+        let (first, second) = if from <= end {
+            (from..end, 0..0)
+        } else {
+            (from..self.geo.num_slots, 0..end)
+        };
+        for i in first.chain(second) {
+            acc = f(
+                acc,
+                RxSlot {
+                    geo: self.geo,
+                    slot: self.geo.slot(i),
+                },
+            );
+        }
+        self.cur = end;
+        acc
+    }
+}
+
+impl ExactSizeIterator for Slots<'_> {}
+
+/// One received slot: a packet, or a part of one.
+#[derive(Debug)]
+pub struct RxSlot<'b> {
+    geo: &'b Geometry,
+    slot: SlotPtr,
+}
+
+impl RxSlot<'_> {
+    /// Bytes in this slot.
+    // u16 is the width in the ring.
+    #[inline(always)]
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> u16 {
+        self.slot.len()
+    }
+
+    /// The `NS_*` flags.
+    #[inline(always)]
+    pub fn flags(&self) -> u16 {
+        self.slot.flags()
+    }
+
+    /// The packet goes on in the next slot.
+    #[inline(always)]
+    pub fn more_frags(&self) -> bool {
+        self.flags() & NS_MOREFRAG != 0
+    }
+
+    /// The bytes, without copying. Empty if the slot has no buffer.
+    #[inline]
+    pub fn payload(&self) -> &[u8] {
+        let len = u32::from(self.slot.len()).min(self.geo.buf_size) as usize;
+        match self.geo.buffer(self.slot.buf_idx()) {
+            // SAFETY: the buffer is inside the mapping and len within the buffer.
+            // The slot lies between head and tail and was handed out once, so
+            // neither kernel nor NIC nor another slot of ours touches the buffer
+            // before the batch, which we borrow from, is dropped.
+            Some(buf) => unsafe { std::slice::from_raw_parts(buf.as_ptr(), len) },
+            None => &[],
+        }
+    }
+
+    /// Keep the packet beyond the batch: it moves into `buf`, whose buffer takes
+    /// its place in the ring. Nothing is copied.
+    pub fn swap(self, buf: &mut ExtraBuf<'_>) {
+        if !buf.same_region(self.geo) {
+            buf.copy_from(self.payload());
+            return;
+        }
+        let idx = self.slot.buf_idx();
+        let len = self.slot.len();
+        self.slot.set_buf_idx(buf.replace(idx, len));
+        self.slot.set_flags(self.slot.flags() | NS_BUF_CHANGED);
+    }
+
+    /// For putting back: the memory the buffer is from, and the slot.
+    #[inline(always)]
+    pub(crate) fn parts(&self) -> (&Geometry, SlotPtr) {
+        (self.geo, self.slot)
+    }
+}
