@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Selective kernel bypass: what the hooked ixgbe driver keeps per port, and the
+ * calls that the edits of ixgbe_netmap.cocci insert.  The functions are in
+ * ixgbe_netmap_impl.c, which is compiled as the end of ixgbe_main.c.
+ */
+#ifndef _IXGBE_NETMAP_H_
+#define _IXGBE_NETMAP_H_
+
+#include <linux/types.h>
+
+struct ixgbe_adapter;
+struct ixgbe_ring;
+struct nm_nic_client;
+
+/* As many as MAX_RX_QUEUES, which this header comes before. */
+#define IXGBE_NETMAP_QUEUES 64
+
+/**
+ * struct ixgbe_netmap_queue - who has an RX queue; valid while its bit in @out is set
+ * @client: the core's callbacks
+ * @priv: the core's argument of them
+ * @err: what the last attempt to start the ring returned
+ */
+struct ixgbe_netmap_queue {
+	const struct nm_nic_client *client;
+	void *priv;
+	int err;
+};
+
+/**
+ * struct ixgbe_netmap - a port's queues that are not the kernel's
+ * @out: taken by the core; changed under rtnl
+ * @hold: the driver's sweeps over all queues leave these registers alone;
+ *	changed under rtnl and netif_addr_lock
+ * @skip: NAPI leaves the ring alone; cleared only when the kernel's buffers are in
+ * @user: the next programming of the ring is for the core
+ * @run: the core has the ring, its vector is reported
+ * @stuck: the hardware did not stop the queue; nobody's until the port is reset
+ * @gone: the port goes away, nothing is taken any more
+ * @queue: who has it
+ *
+ * An index is a queue index (ring->queue_index), never a register index.  The
+ * states of a queue:
+ *
+ *	kernel's            no bit
+ *	running             out hold skip user run
+ *	down, comes back    out hold skip user
+ *	lent to the kernel  out			(the core could not start it)
+ *	stuck               hold skip stuck
+ */
+struct ixgbe_netmap {
+	DECLARE_BITMAP(out, IXGBE_NETMAP_QUEUES);
+	DECLARE_BITMAP(hold, IXGBE_NETMAP_QUEUES);
+	DECLARE_BITMAP(skip, IXGBE_NETMAP_QUEUES);
+	DECLARE_BITMAP(user, IXGBE_NETMAP_QUEUES);
+	DECLARE_BITMAP(run, IXGBE_NETMAP_QUEUES);
+	DECLARE_BITMAP(stuck, IXGBE_NETMAP_QUEUES);
+	bool gone;
+	struct ixgbe_netmap_queue queue[IXGBE_NETMAP_QUEUES];
+};
+
+/* The receive path. */
+bool ixgbe_netmap_rx_irq(struct ixgbe_adapter *adapter, struct ixgbe_ring *ring);
+
+/* Programming a ring. */
+void ixgbe_netmap_rx_regs(struct ixgbe_adapter *adapter, struct ixgbe_ring *ring, u32 *rxdctl);
+bool ixgbe_netmap_rx_fill(struct ixgbe_adapter *adapter, struct ixgbe_ring *ring);
+void ixgbe_netmap_rx_drop(struct ixgbe_adapter *adapter, struct ixgbe_ring *ring,
+			  void (*set)(struct ixgbe_adapter *, struct ixgbe_ring *));
+bool ixgbe_netmap_owns(const struct ixgbe_adapter *adapter, const struct ixgbe_ring *ring);
+
+/* Steering. */
+void ixgbe_netmap_reta(struct ixgbe_adapter *adapter);
+
+/* Life cycle. */
+void ixgbe_netmap_down(struct ixgbe_adapter *adapter);
+void ixgbe_netmap_up(struct ixgbe_adapter *adapter);
+void ixgbe_netmap_gone(struct ixgbe_adapter *adapter);
+
+/* What has to wait until the queues are back. */
+bool ixgbe_netmap_busy(const struct ixgbe_adapter *adapter, const char *what);
+bool ixgbe_netmap_has(const struct ixgbe_adapter *adapter, u32 q);
+
+#endif /* _IXGBE_NETMAP_H_ */

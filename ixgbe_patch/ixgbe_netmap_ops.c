@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What the netmap core calls: take an RX queue, give it back, and the table of
+ * these calls that it finds by name.  Included by ixgbe_netmap_impl.c.
+ */
+
+/* A mode that gives queues another meaning; NULL if there is none. */
+static const char *ixgbe_nm_conflict(const struct ixgbe_adapter *adapter)
+{
+	if (adapter->hw.mac.type == ixgbe_mac_82598EB)
+		return "on an 82598, whose queues cannot be stopped one by one";
+	if (adapter->flags & IXGBE_FLAG_VMDQ_ENABLED && !adapter->num_vfs)
+		return "while macvlans are offloaded to the port ('ethtool -K DEV l2-fwd-offload off')";
+	if (adapter->flags & IXGBE_FLAG_SRIOV_ENABLED || adapter->num_vfs)
+		return "while SR-IOV is on (write 0 to the device's sriov_numvfs)";
+	if (adapter->flags & IXGBE_FLAG_DCB_ENABLED || adapter->hw_tcs > 1)
+		return "while traffic classes are on (DCB, or an mqprio qdisc in hardware)";
+	if (adapter->flags & IXGBE_FLAG_FCOE_ENABLED)
+		return "while FCoE is on (destroy the FCoE instance of the port)";
+	return NULL;
+}
+
+/* May this queue be taken?  0 or an errno of nm_nic_ops.take_rx; changes nothing. */
+static int ixgbe_nm_may_take(const struct ixgbe_adapter *adapter, u32 q)
+{
+	const char *conflict = ixgbe_nm_conflict(adapter);
+
+	if (adapter->netmap.gone || ixgbe_removed(adapter->hw.hw_addr))
+		return -ENODEV;
+	if (conflict) {
+		netdev_warn(adapter->netdev, "netmap cannot take an RX queue %s\n", conflict);
+		return -EOPNOTSUPP;
+	}
+	if (q >= adapter->num_rx_queues)
+		return -ENOENT;
+	if (!netif_running(adapter->netdev) || !netif_device_present(adapter->netdev) ||
+	    test_bit(__IXGBE_DOWN, &adapter->state))
+		return -ENETDOWN;
+	if (test_bit(q, adapter->netmap.out) || test_bit(q, adapter->netmap.hold))
+		return -EBUSY;
+	if (test_bit(q, adapter->af_xdp_zc_qps)) {
+		netdev_warn(adapter->netdev,
+			    "netmap cannot take RX queue %u: an AF_XDP socket has it\n", q);
+		return -EBUSY;
+	}
+	return 0;
+}
+
+/*
+ * The queue is stopped, NAPI still has the ring: wait a little until it has passed
+ * on what had arrived, so that none of it is lost.
+ */
+static void ixgbe_nm_drain(struct ixgbe_adapter *adapter, struct ixgbe_ring *ring)
+{
+	union ixgbe_adv_rx_desc *desc;
+	int tries;
+
+	ixgbe_nm_kick(adapter, ring);
+	for (tries = 0; tries < 50; tries++) {
+		desc = IXGBE_RX_DESC(ring, READ_ONCE(ring->next_to_clean));
+		if (!READ_ONCE(desc->wb.upper.length))
+			break;
+		usleep_range(100, 200);
+	}
+}
+
+/*
+ * Existing hash filters (ATR) still send flows of the kernel to a queue that left.
+ * Have the service task empty the table; the flows are spread by RSS until their
+ * next sample.  No reset, no effect on perfect filters.
+ */
+static void ixgbe_nm_flush_atr(struct ixgbe_adapter *adapter)
+{
+	if (!(adapter->flags & IXGBE_FLAG_FDIR_HASH_CAPABLE))
+		return;
+	adapter->flags2 |= IXGBE_FLAG2_FDIR_REQUIRES_REINIT;
+	ixgbe_service_event_schedule(adapter);
+}
+
+static int ixgbe_nm_take(struct ixgbe_adapter *adapter, u32 q,
+			 const struct nm_nic_client *client, void *priv)
+{
+	struct ixgbe_ring *ring = adapter->rx_ring[q];
+	struct ixgbe_netmap *nm = &adapter->netmap;
+	struct ixgbe_hw *hw = &adapter->hw;
+	u32 rxdctl;
+
+	ixgbe_nm_hold(adapter, q, true);
+	if (ixgbe_nm_halt(adapter, ring)) {
+		/* the kernel has not left the ring: let the queue go on */
+		rxdctl = IXGBE_READ_REG(hw, IXGBE_RXDCTL(ring->reg_idx));
+		rxdctl &= ~IXGBE_RXDCTL_SWFLSH;
+		IXGBE_WRITE_REG(hw, IXGBE_RXDCTL(ring->reg_idx), rxdctl | IXGBE_RXDCTL_ENABLE);
+		ixgbe_nm_hold(adapter, q, false);
+		ixgbe_nm_kick(adapter, ring);
+		netdev_err(adapter->netdev,
+			   "RX queue %u did not stop; it stays with the kernel\n", q);
+		return -EIO;
+	}
+
+	ixgbe_nm_drain(adapter, ring);
+	set_bit(q, nm->skip);
+	synchronize_net();	/* no poll is in the ring any more */
+	ixgbe_clean_rx_ring(ring);
+
+	nm->queue[q].client = client;
+	nm->queue[q].priv = priv;
+	nm->queue[q].err = 0;
+	set_bit(q, nm->out);
+	set_bit(q, nm->user);
+	ixgbe_configure_rx_ring(adapter, ring);
+
+	if (!test_bit(q, nm->run)) {	/* ixgbe_netmap_rx_fill gave it to the kernel */
+		clear_bit(q, nm->out);
+		ixgbe_set_rx_drop_en(adapter);
+		ixgbe_nm_kick(adapter, ring);
+		return nm->queue[q].err ? nm->queue[q].err : -EIO;
+	}
+	ixgbe_nm_flush_atr(adapter);
+	ixgbe_nm_kick(adapter, ring);
+	return 0;
+}
+
+static int ixgbe_nm_give(struct ixgbe_adapter *adapter, u32 q)
+{
+	struct ixgbe_netmap *nm = &adapter->netmap;
+	struct ixgbe_ring *ring;
+
+	if (!test_and_clear_bit(q, nm->run)) {
+		/* lent to the kernel already, or down: the next rebuild is the kernel's */
+		clear_bit(q, nm->user);
+		clear_bit(q, nm->skip);
+		ixgbe_nm_hold(adapter, q, false);
+		clear_bit(q, nm->out);
+		return 0;
+	}
+
+	ring = adapter->rx_ring[q];
+	synchronize_net();	/* no client->irq() is under way any more */
+	nm->queue[q].client->stop(nm->queue[q].priv);
+	clear_bit(q, nm->user);
+	clear_bit(q, nm->out);
+	if (ixgbe_nm_halt(adapter, ring)) {
+		set_bit(q, nm->stuck);
+		netdev_err(adapter->netdev,
+			   "RX queue %u did not stop; nobody can use it until the port is reset ('ip link set %s down', then up)\n",
+			   q, netdev_name(adapter->netdev));
+		return -EIO;
+	}
+	ixgbe_nm_to_kernel(adapter, ring, q);
+	ixgbe_set_rx_drop_en(adapter);
+	ixgbe_nm_kick(adapter, ring);
+	return 0;
+}
+
+/*
+ * From where the driver lets its net device go: everything returns, and the core
+ * forgets the port.
+ */
+void ixgbe_netmap_gone(struct ixgbe_adapter *adapter)
+{
+	struct ixgbe_netmap *nm = &adapter->netmap;
+	DECLARE_BITMAP(was, IXGBE_NETMAP_QUEUES);
+	unsigned int q;
+
+	rtnl_lock();
+	nm->gone = true;
+	bitmap_copy(was, nm->out, IXGBE_NETMAP_QUEUES);
+	for_each_set_bit(q, was, IXGBE_NETMAP_QUEUES)
+		ixgbe_nm_give(adapter, q);
+	/* closing resets the port, which stops what would not stop alone */
+	if (!bitmap_empty(nm->stuck, IXGBE_NETMAP_QUEUES))
+		dev_close(adapter->netdev);
+	for_each_set_bit(q, was, IXGBE_NETMAP_QUEUES)
+		nm->queue[q].client->gone(nm->queue[q].priv);
+	rtnl_unlock();
+}
+
+/* ---- the table ------------------------------------------------------------------ */
+
+static bool ixgbe_nm_match(const struct net_device *dev)
+{
+	return dev->netdev_ops == &ixgbe_netdev_ops;
+}
+
+static int ixgbe_nm_info(struct net_device *dev, struct nm_nic_port *port)
+{
+	struct ixgbe_adapter *adapter = ixgbe_from_netdev(dev);
+
+	ASSERT_RTNL();
+	if (adapter->netmap.gone)
+		return -ENODEV;
+	port->dev = &adapter->pdev->dev;
+	port->num_rx = adapter->num_rx_queues;
+	port->num_tx = adapter->num_tx_queues;
+	port->rx_slots = adapter->rx_ring_count;
+	port->tx_slots = adapter->tx_ring_count;
+	return 0;
+}
+
+/* Hold off resets that are asked for without rtnl, as the driver itself does. */
+static void ixgbe_nm_lock(struct ixgbe_adapter *adapter)
+{
+	while (test_and_set_bit(__IXGBE_RESETTING, &adapter->state))
+		usleep_range(1000, 2000);
+}
+
+static void ixgbe_nm_unlock(struct ixgbe_adapter *adapter)
+{
+	clear_bit(__IXGBE_RESETTING, &adapter->state);
+}
+
+static int ixgbe_nm_take_rx(struct net_device *dev, u32 q,
+			    const struct nm_nic_client *client, void *priv)
+{
+	struct ixgbe_adapter *adapter = ixgbe_from_netdev(dev);
+	int err;
+
+	ASSERT_RTNL();
+	ixgbe_nm_lock(adapter);
+	err = ixgbe_nm_may_take(adapter, q);
+	if (!err)
+		err = ixgbe_nm_take(adapter, q, client, priv);
+	ixgbe_nm_unlock(adapter);
+	return err;
+}
+
+static int ixgbe_nm_give_rx(struct net_device *dev, u32 q)
+{
+	struct ixgbe_adapter *adapter = ixgbe_from_netdev(dev);
+	int err;
+
+	ASSERT_RTNL();
+	if (q >= IXGBE_NETMAP_QUEUES || !test_bit(q, adapter->netmap.out))
+		return -ENOENT;
+	ixgbe_nm_lock(adapter);
+	err = ixgbe_nm_give(adapter, q);
+	ixgbe_nm_unlock(adapter);
+	return err;
+}
+
+static void ixgbe_nm_account(void *cookie, u32 packets, u32 bytes)
+{
+	struct ixgbe_ring *ring = cookie;
+
+	ixgbe_update_rx_ring_stats(ring, ring->q_vector, packets, bytes);
+}
+
+const struct nm_nic_ops ixgbe_netmap_ops = {
+	.abi = NM_NIC_ABI,
+	.size = sizeof(struct nm_nic_ops),
+	.owner = THIS_MODULE,
+	.match = ixgbe_nm_match,
+	.info = ixgbe_nm_info,
+	.take_rx = ixgbe_nm_take_rx,
+	.give_rx = ixgbe_nm_give_rx,
+	.account = ixgbe_nm_account,
+};
+EXPORT_SYMBOL_GPL(ixgbe_netmap_ops);
