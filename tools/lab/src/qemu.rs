@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The QEMU command line: a q35 machine on TCG whose memory is a shared memfd (the card
+//! reads and writes it directly), the image and payload as read-only disks, the cards
+//! behind PCIe root ports, and a user-mode NIC for management only.
+
+use crate::places::GuestImage;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What one machine is made of.
+#[derive(Debug)]
+pub struct Machine<'a> {
+    /// Kernel, initrd, root file system.
+    pub image: &'a GuestImage,
+    /// Payload disk.
+    pub payload: &'a Path,
+    /// Virtual CPUs.
+    pub cpus: u32,
+    /// Memory in MiB.
+    pub memory: u32,
+    /// Host port on 127.0.0.1 that leads to the guest's sshd.
+    pub ssh_port: u16,
+    /// Where the serial console goes.
+    pub console: &'a Path,
+    /// Per card: its vfio-user socket and its control socket.
+    pub cards: Vec<(PathBuf, PathBuf)>,
+    /// More kernel parameters.
+    pub append: &'a str,
+    /// More QEMU arguments.
+    pub extra: &'a [String],
+}
+
+impl Machine<'_> {
+    /// The command that runs it.
+    pub fn command(&self) -> Command {
+        let mut q = Command::new("qemu-system-x86_64");
+        let memory = format!("{}M", self.memory);
+        q.args([
+            "-nodefaults",
+            "-no-user-config",
+            "-no-reboot",
+            "-display",
+            "none",
+            "-monitor",
+            "none",
+        ])
+        // A KVM without hardware virtualisation hangs a stock kernel; TCG always works.
+        .args(["-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max"])
+        .args(["-smp", &self.cpus.to_string(), "-m", &memory])
+        .args([
+            "-object",
+            &format!("memory-backend-memfd,id=ram0,size={memory},share=on"),
+        ])
+        .args(["-machine", "memory-backend=ram0"])
+        .arg("-kernel")
+        .arg(&self.image.kernel)
+        .arg("-initrd")
+        .arg(&self.image.initrd)
+        .args(["-append", &self.kernel_parameters()])
+        .args([
+            "-chardev",
+            &format!("file,id=console,path={}", self.console.display()),
+        ])
+        .args(["-serial", "chardev:console"]);
+        for (id, file) in [
+            ("image", self.image.rootfs.as_path()),
+            ("payload", self.payload),
+        ] {
+            q.args([
+                "-drive",
+                &format!(
+                    "if=none,id={id},format=raw,readonly=on,file.locking=off,file={}",
+                    file.display()
+                ),
+            ])
+            .args(["-device", &format!("virtio-blk-pci,drive={id},serial={id}")]);
+        }
+        q.args([
+            "-netdev",
+            &format!(
+                "user,id=mgmt,ipv6=off,restrict=on,hostfwd=tcp:127.0.0.1:{}-:22",
+                self.ssh_port
+            ),
+        ])
+        .args([
+            "-device",
+            "virtio-net-pci,netdev=mgmt,romfile=,mac=52:54:00:00:00:01",
+        ])
+        .args([
+            "-device",
+            "virtio-rng-pci",
+            "-device",
+            "virtio-serial-pci,id=vser",
+        ]);
+        for (n, (vfio, ctl)) in self.cards.iter().enumerate() {
+            let name = if n == 0 {
+                "nic.ctl".to_string()
+            } else {
+                format!("nic{n}.ctl")
+            };
+            q.args(["-chardev", &format!("socket,id=ctl{n},path={}", ctl.display())])
+                .args(["-device", &format!("virtserialport,bus=vser.0,chardev=ctl{n},name={name}")])
+                .args(["-device", &format!("pcie-root-port,id=rp{n},chassis={},slot={}", n + 1, n + 1)])
+                .args([
+                    "-device",
+                    &format!(
+                        "{{\"driver\":\"vfio-user-pci\",\"id\":\"nic{n}\",\"bus\":\"rp{n}\",\
+                         \"socket\":{{\"type\":\"unix\",\"path\":\"{}\"}},\"x-msg-timeout\":60000}}",
+                        vfio.display()
+                    ),
+                ]);
+        }
+        q.args(self.extra);
+        q
+    }
+
+    fn kernel_parameters(&self) -> String {
+        // Warnings and worse go to the console, where they are looked for; no interface is renamed.
+        format!(
+            "console=ttyS0 loglevel=5 panic=-1 net.ifnames=0 iomem=relaxed {}",
+            self.append
+        )
+    }
+}
