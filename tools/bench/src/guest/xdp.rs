@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Receiver: an AF_XDP socket in zero-copy mode, dropping.
+//!
+//! The loop of the usual receive-and-drop program: take up to 64 descriptors, put
+//! the same frames back into the fill ring, and poll() only when there is nothing.
+
+use crate::bpf::Redirect;
+use crate::nic::Nic;
+use crate::receive::Receiver;
+use crate::sys::{bind, check, setsockopt, socket, Mapping};
+use anyhow::{bail, Context, Result};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+const FRAME: usize = 2048;
+const FRAMES: u32 = 4096;
+const RING: u32 = 2048;
+const BATCH: u32 = 64;
+
+/// One of the rings shared with the kernel.
+struct Ring {
+    map: Mapping,
+    producer: usize,
+    consumer: usize,
+    flags: usize,
+    desc: usize,
+}
+
+impl Ring {
+    fn map(fd: &OwnedFd, page: u64, at: &libc::xdp_ring_offset, entry: usize) -> Result<Self> {
+        let desc = at.desc as usize;
+        Ok(Ring {
+            map: Mapping::shared(fd, page, desc + RING as usize * entry)?,
+            producer: at.producer as usize,
+            consumer: at.consumer as usize,
+            flags: at.flags as usize,
+            desc,
+        })
+    }
+
+    #[inline(always)]
+    fn word(&self, offset: usize) -> &AtomicU32 {
+        // SAFETY: an aligned u32 inside the mapping, used by both sides atomically.
+        unsafe { &*self.map.at(offset, 4).cast::<AtomicU32>() }
+    }
+
+    /// Address of entry `index`, of type `T`.
+    #[inline(always)]
+    fn entry<T>(&self, index: u32) -> *mut T {
+        let offset = self.desc + (index & (RING - 1)) as usize * size_of::<T>();
+        self.map.at(offset, size_of::<T>()).cast()
+    }
+
+    #[inline(always)]
+    fn needs_wakeup(&self) -> bool {
+        self.word(self.flags).load(Ordering::Relaxed) & libc::XDP_RING_NEED_WAKEUP != 0
+    }
+}
+
+/// The socket, its memory and the program that feeds it.
+pub struct Xdp {
+    receive: Ring,
+    fill: Ring,
+    received: u32,
+    filled: u32,
+    fd: OwnedFd,
+    _program: Redirect,
+    _memory: Mapping,
+}
+
+impl Xdp {
+    /// Take queue 0 of the port; refuses anything but zero-copy.
+    pub fn open(nic: &Nic) -> Result<Self> {
+        let program = Redirect::attach(nic.index()?)?;
+        nic.wait_carrier()?;
+        let fd = socket(libc::AF_XDP, libc::SOCK_RAW, 0)?;
+        let memory = Mapping::anonymous(FRAMES as usize * FRAME)?;
+        // SAFETY: plain numbers, for which zero is valid.
+        let mut region: libc::xdp_umem_reg = unsafe { std::mem::zeroed() };
+        region.addr = memory.at(0, 1).expose_provenance() as u64;
+        region.len = u64::from(FRAMES) * FRAME as u64;
+        region.chunk_size = FRAME as u32;
+        setsockopt(&fd, libc::SOL_XDP, libc::XDP_UMEM_REG, &region).context("XDP_UMEM_REG")?;
+        for name in [
+            libc::XDP_UMEM_FILL_RING,
+            libc::XDP_UMEM_COMPLETION_RING,
+            libc::XDP_RX_RING,
+        ] {
+            setsockopt(&fd, libc::SOL_XDP, name, &RING)?;
+        }
+        let offsets: libc::xdp_mmap_offsets = getsockopt(&fd, libc::XDP_MMAP_OFFSETS)?;
+        let fill = Ring::map(
+            &fd,
+            libc::XDP_UMEM_PGOFF_FILL_RING,
+            &offsets.fr,
+            size_of::<u64>(),
+        )?;
+        let receive = Ring::map(
+            &fd,
+            libc::XDP_PGOFF_RX_RING as u64,
+            &offsets.rx,
+            size_of::<libc::xdp_desc>(),
+        )?;
+        let mut xdp = Xdp {
+            receive,
+            fill,
+            received: 0,
+            filled: 0,
+            fd,
+            _program: program,
+            _memory: memory,
+        };
+        for frame in 0..u64::from(RING) {
+            xdp.put(frame * FRAME as u64);
+        }
+        xdp.publish();
+        let address = libc::sockaddr_xdp {
+            sxdp_family: libc::AF_XDP as u16,
+            sxdp_flags: libc::XDP_ZEROCOPY | libc::XDP_USE_NEED_WAKEUP,
+            sxdp_ifindex: nic.index()?,
+            sxdp_queue_id: 0,
+            sxdp_shared_umem_fd: 0,
+        };
+        bind(&xdp.fd, &address).context("AF_XDP zero-copy on queue 0")?;
+        xdp._program.set(0, &xdp.fd)?;
+        nic.wait_carrier()?;
+        let options: libc::xdp_options = getsockopt(&xdp.fd, libc::XDP_OPTIONS)?;
+        if options.flags & libc::XDP_OPTIONS_ZEROCOPY == 0 {
+            bail!("the AF_XDP socket is in copy mode: the driver refused zero-copy");
+        }
+        xdp.wake()?;
+        Ok(xdp)
+    }
+
+    /// Packets the kernel dropped on this socket for any reason.
+    pub fn dropped(&self) -> Result<u64> {
+        let statistics: libc::xdp_statistics = getsockopt(&self.fd, libc::XDP_STATISTICS)?;
+        Ok(statistics.rx_dropped + statistics.rx_ring_full)
+    }
+
+    #[inline(always)]
+    fn put(&mut self, address: u64) {
+        // SAFETY: inside the ring; the kernel reads it after publish().
+        unsafe { self.fill.entry::<u64>(self.filled).write(address) };
+        self.filled = self.filled.wrapping_add(1);
+    }
+
+    #[inline(always)]
+    fn publish(&self) {
+        let producer = self.fill.word(self.fill.producer);
+        producer.store(self.filled, Ordering::Release);
+    }
+
+    /// Let the kernel look at the fill ring.
+    fn wake(&self) -> Result<()> {
+        // SAFETY: receives nothing: no buffer.
+        let result = unsafe {
+            libc::recvfrom(
+                self.fd.as_raw_fd(),
+                std::ptr::null_mut(),
+                0,
+                libc::MSG_DONTWAIT,
+                std::ptr::null_mut(),
+                std::ptr::null_mut(),
+            )
+        };
+        let error = std::io::Error::last_os_error();
+        if result < 0 && error.kind() != std::io::ErrorKind::WouldBlock {
+            bail!("wake the AF_XDP queue: {error}");
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn wait(&self) -> Result<()> {
+        let mut fd = libc::pollfd {
+            fd: self.fd.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        // SAFETY: one pollfd.
+        let result = unsafe { libc::poll(&mut fd, 1, -1) };
+        check("poll()", result.into())?;
+        Ok(())
+    }
+}
+
+impl Receiver for Xdp {
+    #[inline(always)]
+    fn receive(&mut self) -> Result<u64> {
+        let producer = self.receive.word(self.receive.producer);
+        let ready = producer.load(Ordering::Acquire).wrapping_sub(self.received);
+        if ready == 0 {
+            self.wait()?;
+            return Ok(0);
+        }
+        let take = ready.min(BATCH);
+        for i in 0..take {
+            let index = self.received.wrapping_add(i);
+            // SAFETY: the kernel filled it before it moved the producer.
+            let desc = unsafe { self.receive.entry::<libc::xdp_desc>(index).read() };
+            self.put(desc.addr & !(FRAME as u64 - 1));
+        }
+        self.received = self.received.wrapping_add(take);
+        self.publish();
+        let consumer = self.receive.word(self.receive.consumer);
+        consumer.store(self.received, Ordering::Release);
+        if self.fill.needs_wakeup() {
+            self.wake()?;
+        }
+        Ok(take.into())
+    }
+}
+
+/// Read a socket option of level SOL_XDP.
+fn getsockopt<T: Copy>(fd: &OwnedFd, name: i32) -> Result<T> {
+    // SAFETY: the structs asked for are plain numbers.
+    let mut value: T = unsafe { std::mem::zeroed() };
+    let mut len = size_of::<T>() as libc::socklen_t;
+    // SAFETY: `value` is writable for `len` bytes.
+    let result = unsafe {
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_XDP,
+            name,
+            std::ptr::from_mut(&mut value).cast(),
+            &mut len,
+        )
+    };
+    check(&format!("getsockopt(SOL_XDP, {name})"), result.into())?;
+    Ok(value)
+}
