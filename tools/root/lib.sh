@@ -160,7 +160,7 @@ debian_tree() {
 	conf=$setup/etc/apt/apt.conf.d/90host
 	apt_access >"$conf"
 	if [ -d /etc/apt/auth.conf.d ]; then cp -rL /etc/apt/auth.conf.d "$setup/etc/apt/"; fi
-	printf 'Package: qemu*\nPin: release n=%s-backports\nPin-Priority: 600\n' "$NM_SUITE" \
+	printf 'Package: qemu* seabios ipxe* libslirp* libfdt* vgabios\nPin: release n=%s-backports\nPin-Priority: 600\n' "$NM_SUITE" \
 		>"$setup/etc/apt/preferences.d/netmap"
 	DEBIAN_FRONTEND=noninteractive mmdebstrap --mode=root --variant=minbase \
 		--include="$packages" --skip=cleanup/reproducible \

@@ -182,10 +182,12 @@ pub fn last_lines(path: &Path, n: usize) -> String {
     let text = String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned();
     let lines: Vec<&str> = text.lines().collect();
     let from = lines.len().saturating_sub(n);
-    lines[from..]
-        .iter()
-        .map(|l| format!("    {}\n", l.trim_end()))
-        .collect()
+    lines[from..].iter().fold(String::new(), |mut text, line| {
+        text.push_str("    ");
+        text.push_str(line.trim_end());
+        text.push('\n');
+        text
+    })
 }
 
 #[cfg(test)]

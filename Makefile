@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0
+# Everything is built and run inside a made Debian 13 root (tools/root). On the host only
+# root rights, the registries and Debian 12 or 13 are needed.
+#   NM_CACHE=DIR       where everything made is kept (default /var/cache/netmap-build)
+#   NM_KERNEL=RELEASE  build for and boot this kernel instead of the one in tools/root/kernel.lock
+#   ARGS='…'           passed on to the lab: make test ARGS='--filter abi'
+
+SHELL := /bin/bash
+NM_CACHE ?= /var/cache/netmap-build
+export NM_CACHE
+ENTER := tools/root/enter
+LAB := tools/lab/lab
+ARGS ?=
+
+.NOTPARALLEL:
+.PHONY: help all root kernel guest modules tools build run test bench shell fmt fmt-check clippy check clean distclean
+
+help:
+	@echo 'Targets (all make what they need first):'
+	@echo '  run        a host under flood, with and without a queue given away: the session'
+	@echo '  test       host tests and guest tests; the last line is "N passed, N failed"'
+	@echo '  bench      guest instructions per packet, against the alternatives'
+	@echo '  shell      a root shell in the guest, modules in /opt/netmap/modules'
+	@echo '  root       the made root and the kernel tree'
+	@echo '  guest      the guest image'
+	@echo '  modules    netmap.ko and ixgbe.ko, in $$NM_CACHE/payload/modules'
+	@echo '  tools      the programs, in $$NM_CACHE/payload/bin'
+	@echo '  check      fmt-check and clippy'
+	@echo '  fmt        format the Rust sources'
+	@echo '  clean      remove what was built; distclean also removes root, kernel and guest'
+	@echo 'Variables: NM_CACHE=$(NM_CACHE)  NM_KERNEL=release  ARGS=…'
+
+all: build
+
+root:
+	@tools/root/make
+	@tools/root/kernel
+
+guest: root
+	@tools/guest/make
+
+modules: root
+	@$(ENTER) tools/root/build-modules
+
+tools: root
+	@$(ENTER) tools/root/build-tools
+
+build: root guest modules tools
+
+run: build
+	@$(LAB) run $(ARGS)
+
+test: build
+	@$(LAB) test $(ARGS)
+
+bench: build
+	@$(LAB) bench $(ARGS)
+
+shell: build
+	@$(LAB) shell $(ARGS)
+
+RUST_FILES = $$(find rust -name '*.rs' | sort)
+
+fmt: root
+	@$(ENTER) bash -c 'cd tools && cargo fmt --all'
+	@$(ENTER) bash -c 'rustfmt --edition 2021 --config skip_children=true $(RUST_FILES)' 2>/dev/null || \
+		$(ENTER) bash -c 'rustfmt --edition 2021 $(RUST_FILES)'
+
+fmt-check: root
+	@$(ENTER) bash -c 'cd tools && cargo fmt --all --check'
+	@$(ENTER) bash -c 'rustfmt --edition 2021 --check $(RUST_FILES)'
+
+clippy: root
+	@$(ENTER) bash -c 'cd tools && cargo clippy --workspace --all-targets --locked -- -D warnings'
+	@$(ENTER) bash -c 'r=$$(cat /cache/kernel/current) && \
+		make -s -C /cache/kernel/$$r/obj M=/src MO=/cache/build/$$r/netmap-clippy KERNELRELEASE=$$r CLIPPY=1 modules'
+
+check: fmt-check clippy
+
+clean:
+	rm -rf "$(NM_CACHE)"/{target,build,payload,tmp,log}
+
+distclean: clean
+	@! grep -q " $(NM_CACHE)/" /proc/self/mounts || \
+		{ echo 'error: something is mounted below $(NM_CACHE); unmount it first' >&2; exit 1; }
+	rm -rf "$(NM_CACHE)"/{guest,kernel,root,cargo,lock}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The guest part: `nm_test` in a booted guest, its KTAP followed line by line, and the
+//! guest's console watched for complaints of the kernel.
+
+use super::tally::{line, Tally};
+use super::TestArgs;
+use crate::say::progress;
+use crate::vm::{Config, Vm};
+use anyhow::Result;
+
+/// How often the guest is booted anew after a test took it down.
+const REBOOTS: usize = 5;
+
+pub fn run(args: &TestArgs, config: &Config, tally: &mut Tally) -> Result<()> {
+    let mut vm = Vm::boot(config)?;
+    let mut wanted: Vec<String> = vm
+        .must("nm_test --list")?
+        .lines()
+        .map(|l| l.split_whitespace().next().unwrap_or("").to_string())
+        .filter(|name| !name.is_empty() && args.wants(name))
+        .collect();
+    for boot in 0..=REBOOTS {
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let mut ktap = KtapReader::new("guest", args.verbose);
+        let command = format!("nm_test {}", wanted.join(" "));
+        let status = vm.stream(&command, |text| ktap.take(text, args, tally))?;
+        console_trouble(&mut vm, tally);
+        wanted.retain(|name| !ktap.done.contains(name));
+        if wanted.is_empty() {
+            ktap.end(status, tally);
+            return Ok(());
+        }
+        // The first test without a line was running when the end came.
+        let culprit = wanted.remove(0);
+        if !ktap.bailed_out {
+            let why = format!(
+                "the guest or nm_test ended during it (status {status}); last console lines:\n{}",
+                vm.last_console(25)
+            );
+            tally.failed("guest", &culprit, &why);
+        } else {
+            wanted.insert(0, culprit);
+        }
+        if boot < REBOOTS && !wanted.is_empty() {
+            progress(&format!(
+                "booting the guest anew for the {} tests left",
+                wanted.len()
+            ));
+            drop(vm);
+            vm = Vm::boot(config)?;
+        }
+    }
+    for name in &wanted {
+        tally.failed("guest", name, "not run: the guest went down too often");
+    }
+    Ok(())
+}
+
+/// A complaint of the guest's kernel is a failure of its own.
+fn console_trouble(vm: &mut Vm, tally: &mut Tally) {
+    let trouble = vm.console.new_trouble();
+    if let Some(first) = trouble.first() {
+        let why = format!(
+            "{first}\nand {} more; last console lines:\n{}",
+            trouble.len() - 1,
+            vm.last_console(60)
+        );
+        tally.failed("guest", "kernel.console", &why);
+    }
+}
+
+/// Follows KTAP: result lines, and the diagnostics before them.
+#[derive(Debug)]
+pub struct KtapReader {
+    part: String,
+    verbose: bool,
+    plan: Option<usize>,
+    results: usize,
+    diagnostics: Vec<String>,
+    /// Names that have a result.
+    pub done: Vec<String>,
+    /// The program gave up before the end.
+    pub bailed_out: bool,
+}
+
+impl KtapReader {
+    /// For the tests of `part`.
+    pub fn new(part: &str, verbose: bool) -> Self {
+        Self {
+            part: part.to_string(),
+            verbose,
+            plan: None,
+            results: 0,
+            diagnostics: Vec::new(),
+            done: Vec::new(),
+            bailed_out: false,
+        }
+    }
+
+    /// One line of output.
+    pub fn take(&mut self, text: &str, args: &TestArgs, tally: &mut Tally) {
+        let trimmed = text.trim();
+        if let Some(plan) = trimmed.strip_prefix("1..") {
+            self.plan = plan.parse().ok();
+            return;
+        }
+        if trimmed.starts_with("Bail out!") {
+            self.bailed_out = true;
+            line(&format!("# {trimmed}"));
+            return;
+        }
+        let Some(result) = parse(trimmed) else {
+            if is_timing(trimmed) && !self.verbose {
+                return;
+            }
+            if self.verbose {
+                line(&format!("  {text}"));
+            }
+            self.diagnostics.push(trimmed.to_string());
+            if self.diagnostics.len() > 200 {
+                self.diagnostics.remove(0);
+            }
+            return;
+        };
+        self.results += 1;
+        self.done.push(result.name.to_string());
+        let before = std::mem::take(&mut self.diagnostics);
+        if !args.wants(result.name) {
+            return;
+        }
+        match (result.ok, result.skip) {
+            (true, None) => tally.passed(&self.part, result.name),
+            (true, Some(why)) => tally.skipped(&self.part, result.name, why),
+            (false, _) => {
+                let mut why = result.note.to_string();
+                if !self.verbose {
+                    for text in before.iter().rev().take(30).rev() {
+                        why.push('\n');
+                        why.push_str(text.trim_start_matches("# "));
+                    }
+                }
+                tally.failed(&self.part, result.name, &why);
+            }
+        }
+    }
+
+    /// The program has ended with `status`: say so when that does not fit its lines.
+    pub fn end(&mut self, status: i32, tally: &mut Tally) {
+        let short = self.plan.is_some_and(|plan| self.results < plan);
+        if self.results == 0 || short {
+            let mut why = format!(
+                "ended with status {status} after {} of {} tests",
+                self.results,
+                self.plan.map_or("?".to_string(), |p| p.to_string())
+            );
+            for text in self.diagnostics.iter().rev().take(20).rev() {
+                why.push('\n');
+                why.push_str(text);
+            }
+            tally.failed(&self.part, "completeness", &why);
+        }
+    }
+}
+
+/// `# group.name took 1.2 s` follows a result and belongs to no later one.
+fn is_timing(text: &str) -> bool {
+    text.starts_with("# ") && text.contains(" took ") && text.ends_with(" s")
+}
+
+/// One result line.
+#[derive(Debug, PartialEq)]
+struct ResultLine<'a> {
+    ok: bool,
+    name: &'a str,
+    skip: Option<&'a str>,
+    note: &'a str,
+}
+
+/// `ok 3 group.name # SKIP why`, `not ok 4 - name # why`.
+fn parse(text: &str) -> Option<ResultLine<'_>> {
+    let (ok, rest) = match text.strip_prefix("not ok ") {
+        Some(rest) => (false, rest),
+        None => (true, text.strip_prefix("ok ")?),
+    };
+    let (head, note) = rest.split_once('#').unwrap_or((rest, ""));
+    let head = head.trim();
+    // The number is optional in TAP.
+    let name = match head.split_once(' ') {
+        Some((n, name)) if n.parse::<u32>().is_ok() => name,
+        _ => head,
+    };
+    let name = name.trim().trim_start_matches("- ").trim();
+    if name.is_empty() {
+        return None;
+    }
+    let note = note.trim();
+    Some(ResultLine {
+        ok,
+        name,
+        skip: note.strip_prefix("SKIP").map(str::trim),
+        note,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn result_lines_are_parsed() {
+        let r = parse("ok 12 abi.version_13").unwrap();
+        assert!(r.ok && r.name == "abi.version_13" && r.skip.is_none());
+        let r = parse("not ok 2 - poll.epoll # got 3, expected 4").unwrap();
+        assert!(!r.ok && r.name == "poll.epoll" && r.note == "got 3, expected 4");
+        let r = parse("ok 3 sriov.refused # SKIP no second card").unwrap();
+        assert_eq!(r.skip, Some("no second card"));
+        assert_eq!(parse("okay then"), None);
+        assert_eq!(parse("# not ok 1 x"), None);
+    }
+}
