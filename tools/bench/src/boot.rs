@@ -4,9 +4,10 @@
 use crate::initramfs::Archive;
 use crate::places::Places;
 use anyhow::{bail, Context, Result};
-use std::fs::{self, File};
+use lab::child::Child;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// Kernel command line: plain addresses, and the card's registers open to init.
@@ -43,39 +44,8 @@ pub struct Outcome {
     pub counts: String,
 }
 
-/// A child that does not outlive its owner.
-struct Running {
-    what: &'static str,
-    child: Child,
-}
-
-impl Running {
-    fn start(what: &'static str, command: &mut Command, log: &Path) -> Result<Self> {
-        let log = File::create(log).with_context(|| format!("create {}", log.display()))?;
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .with_context(|| format!("start {what}"))?;
-        Ok(Running { what, child })
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) {
-            if let Err(error) = self.child.kill() {
-                eprintln!("bench: stop {}: {error}", self.what);
-            }
-        }
-        let _ = self.child.wait();
-    }
-}
-
 /// Boot in `folder`, and show each line of the report that `show` accepts.
 pub fn boot(setup: &Setup, folder: &Path, mut show: impl FnMut(&str)) -> Result<Outcome> {
-    fs::create_dir_all(folder).with_context(|| format!("mkdir {}", folder.display()))?;
     let at = |name: &str| folder.join(name);
     let initrd = at("initrd");
     fs::write(&initrd, archive(setup)?).context("write the initrd")?;
@@ -90,10 +60,10 @@ pub fn boot(setup: &Setup, folder: &Path, mut show: impl FnMut(&str)) -> Result<
     };
     let mut qemu = Command::new("qemu-system-x86_64");
     qemu.args(arguments(setup, folder, &initrd)?);
-    let mut qemu = Running::start("QEMU", &mut qemu, &at("qemu.log"))?;
+    let mut qemu = Child::spawn("QEMU", &mut qemu, &at("qemu.log"))?;
     let mut shown = 0;
     loop {
-        let ended = qemu.child.try_wait()?;
+        let ended = qemu.ended()?;
         let report = fs::read_to_string(at("report")).unwrap_or_default();
         let whole = report.rfind('\n').map_or(0, |end| end + 1);
         for line in report.get(shown..whole).unwrap_or("").lines() {
@@ -102,30 +72,36 @@ pub fn boot(setup: &Setup, folder: &Path, mut show: impl FnMut(&str)) -> Result<
         shown = whole;
         if let Some(status) = ended {
             if !report.lines().any(|line| line == "done") {
-                bail!(
-                    "the guest ended early ({status}); see {} and {}",
-                    at("console.log").display(),
-                    at("qemu.log").display()
-                );
+                bail!("the guest ended early ({status})\n{}", logs(folder));
             }
             let counts = fs::read_to_string(at("counts")).context("read the plugin's records")?;
             return Ok(Outcome { report, counts });
         }
         if start.elapsed() > setup.limit {
-            bail!(
-                "the guest is not done after {} s; see {}",
-                setup.limit.as_secs(),
-                at("console.log").display()
-            );
+            let limit = setup.limit.as_secs();
+            bail!("the guest is not done after {limit} s\n{}", logs(folder));
         }
         std::thread::sleep(Duration::from_millis(200));
     }
 }
 
+/// The last lines of everything that was logged.
+pub fn logs(folder: &Path) -> String {
+    let mut text = String::new();
+    for name in ["console.log", "qemu.log", "card.log"] {
+        let log = fs::read(folder.join(name)).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().collect();
+        for line in &lines[lines.len().saturating_sub(15)..] {
+            text.push_str(&format!("  {name}: {}\n", line.trim_end()));
+        }
+    }
+    text
+}
+
 /// Start the emulated card and wait until it can be reached.
-fn start_card(places: &Places, folder: &Path) -> Result<Running> {
+fn start_card(places: &Places, folder: &Path) -> Result<Child> {
     let (socket, control) = (folder.join("nic.sock"), folder.join("ctl.sock"));
-    let log = folder.join("card.log");
     let mut command = Command::new(places.program("nic82599")?);
     command
         .arg("--bench")
@@ -133,11 +109,11 @@ fn start_card(places: &Places, folder: &Path) -> Result<Running> {
         .arg(&socket)
         .arg("--ctl")
         .arg(&control);
-    let mut card = Running::start("nic82599", &mut command, &log)?;
+    let mut card = Child::spawn("nic82599", &mut command, &folder.join("card.log"))?;
     let start = Instant::now();
     while !(socket.exists() && control.exists()) {
-        if card.child.try_wait()?.is_some() || start.elapsed() > Duration::from_secs(10) {
-            bail!("nic82599 did not start; see {}", log.display());
+        if card.ended()?.is_some() || start.elapsed() > Duration::from_secs(10) {
+            bail!("nic82599 did not start\n{}", logs(folder));
         }
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -161,7 +137,7 @@ fn archive(setup: &Setup) -> Result<Vec<u8>> {
             for name in ["netmap", "ixgbe"] {
                 modules.push((format!("{name}.ko"), fs::read(places.own_module(name)?)?));
             }
-            archive.program("bin/nm_offload", &places.payload_program("nm_offload")?)?;
+            archive.program("bin/nm_offload", &places.program("nm_offload")?)?;
         }
     }
     for (name, content) in modules {

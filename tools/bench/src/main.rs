@@ -15,6 +15,7 @@ mod symbols;
 use anyhow::{bail, Context, Result};
 use boot::{Driver, Setup};
 use clap::Parser;
+use lab::places::{remove_own_scratch, Scratch};
 use places::Places;
 use records::Run;
 use std::fmt::Write;
@@ -28,9 +29,6 @@ use symbols::Symbols;
 #[derive(Parser)]
 #[command(version)]
 struct Options {
-    /// Where kernel, guest and payload are
-    #[arg(long, default_value = "/cache")]
-    cache: PathBuf,
     /// How often the guest is booted
     #[arg(long, default_value_t = 3)]
     boots: u32,
@@ -61,6 +59,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
+    lab::child::on_signals(remove_own_scratch);
     match work(&Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -71,11 +70,10 @@ fn main() -> ExitCode {
 }
 
 fn work(options: &Options) -> Result<()> {
-    let places = Places::find(&options.cache)?;
+    let places = Places::find(&lab::places::cache())?;
     let plan = plan(options)?;
-    let folder = options
-        .cache
-        .join(format!("tmp/bench.{}", std::process::id()));
+    let scratch = Scratch::new("bench")?;
+    let folder = scratch.path();
     let started = Instant::now();
     let mut table = report::Table::new();
     let mut last = None;
@@ -95,7 +93,7 @@ fn work(options: &Options) -> Result<()> {
             },
             limit: Duration::from_secs(1200),
         };
-        let outcome = boot::boot(&setup, &folder, |line| {
+        let outcome = boot::boot(&setup, folder, |line| {
             if !line.starts_with("sym ") && !line.starts_with("map ") {
                 eprintln!("  [{:4}s] {line}", started.elapsed().as_secs());
             }
@@ -106,7 +104,6 @@ fn work(options: &Options) -> Result<()> {
         let symbols = Symbols::read(&outcome.report, |path| local(&places, path))?;
         let runs = records::join(&outcome.report, &outcome.counts)?;
         if options.calibrate {
-            fs::remove_dir_all(&folder)?;
             return calibrated(&runs, &symbols);
         }
         for run in &runs {
@@ -148,7 +145,7 @@ fn work(options: &Options) -> Result<()> {
     if let Some(path) = &options.write {
         write_document(path, &text)?;
     }
-    fs::remove_dir_all(&folder).with_context(|| format!("remove {}", folder.display()))
+    Ok(())
 }
 
 /// Is the loop's count right?  The interrupts that hit it are the kernel's.
@@ -207,7 +204,7 @@ fn plan(options: &Options) -> Result<String> {
 fn local(places: &Places, path: &str) -> PathBuf {
     match path {
         "/init" => places.programs.join("bench-guest"),
-        "/bin/nm_offload" => places.cache.join("payload/bin/nm_offload"),
+        "/bin/nm_offload" => places.programs.join("nm_offload"),
         other => PathBuf::from(other),
     }
 }

@@ -50,11 +50,6 @@ impl Places {
         there(self.programs.join(name), "make tools")
     }
 
-    /// A program of the payload that runs in the guest.
-    pub fn payload_program(&self, name: &str) -> Result<PathBuf> {
-        there(self.cache.join("payload/bin").join(name), "make")
-    }
-
     /// A module of ours.
     pub fn own_module(&self, name: &str) -> Result<PathBuf> {
         there(

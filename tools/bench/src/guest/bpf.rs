@@ -37,15 +37,15 @@ fn bpf_fd(what: &str, command: i64, attr: &Attr) -> Result<OwnedFd> {
 
 /// Two 32-bit fields of the attribute, in memory order.
 fn pair(low: u32, high: u32) -> u64 {
-    u64::from(low) | u64::from(high) << 32
+    u64::from(low) | (u64::from(high) << 32)
 }
 
 /// One instruction: opcode, destination and source register, offset, immediate.
 fn insn(op: u8, dst: u8, src: u8, off: i16, imm: u32) -> u64 {
     u64::from(op)
-        | u64::from(dst | src << 4) << 8
-        | u64::from(off as u16) << 16
-        | u64::from(imm) << 32
+        | (u64::from(dst | (src << 4)) << 8)
+        | (u64::from(off as u16) << 16)
+        | (u64::from(imm) << 32)
 }
 
 /// The program on its interface, with its map; both go away with this value.

@@ -65,7 +65,7 @@ pub fn udp_frame(destination: [u8; 6]) -> Vec<u8> {
     frame[30..34].copy_from_slice(&ADDRESS);
     let sum: u32 = frame[14..34]
         .chunks(2)
-        .map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]))
+        .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])))
         .sum();
     let folded = (sum & 0xffff) + (sum >> 16);
     frame[24..26].copy_from_slice(&(!(folded as u16)).to_be_bytes());

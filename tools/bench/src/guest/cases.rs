@@ -5,6 +5,8 @@ use crate::card::{udp_frame, Card};
 use crate::init::Step;
 use crate::marks;
 use crate::nic::Nic;
+use crate::nm::{self, Netmap, Poll, Style, Sync, Touch};
+use crate::offload::Offload;
 use crate::receive::{self, Receiver};
 use crate::report::Log;
 use crate::udp::Udp;
@@ -26,14 +28,18 @@ pub fn calibrate(step: &Step, log: &mut Log) -> Result<()> {
 /// Do one step of the plan and report it.
 pub fn run(nic: &Nic, card: &mut Card, step: &Step, log: &mut Log) -> Result<()> {
     nic.set_rx_slots(step.slots)?;
-    card.template(&udp_frame(nic.mac()?))?;
+    let own = nic.mac()?;
+    // A frame for another host: the kernel drops it first of all.
+    let foreign = [0x02, 0, 0, 0, 0x03, 0x99];
+    let frame = udp_frame(if step.case == "offload-back" {
+        foreign
+    } else {
+        own
+    });
+    card.template(&frame)?;
     log.maps(&step.case, std::process::id())?;
     match step.case.as_str() {
-        "udp" => {
-            let mut socket = Udp::open()?;
-            socket.drain();
-            measure(nic, &mut socket, step, log)
-        }
+        "udp" => measure(nic, &mut Udp::open()?, step, log),
         "xdp" => {
             let mut socket = Xdp::open(nic)?;
             measure(nic, &mut socket, step, log)?;
@@ -43,8 +49,61 @@ pub fn run(nic: &Nic, card: &mut Card, step: &Step, log: &mut Log) -> Result<()>
                 n => bail!("the AF_XDP socket dropped {n} packets"),
             }
         }
+        "nm-poll" => netmap::<Poll>(nic, step, log),
+        "nm-sync" => netmap::<Sync>(nic, step, log),
+        "nm-touch" => netmap::<Touch>(nic, step, log),
+        "offload-drop" => {
+            let filter = format!("udp dst port {}", crate::udp::PORT);
+            offload(nic, &["--drop", &filter], false, step, log)
+        }
+        "offload-back" => offload(nic, &[], true, step, log),
+        "offload-udp" => {
+            let mut socket = Udp::open()?;
+            offload(nic, &[], true, step, log)?;
+            let expected = u64::from(step.burst) * u64::from(step.bursts);
+            match socket.drain() {
+                n if n >= expected => Ok(()),
+                n => bail!("the socket got {n} packets, at least {expected} were put back"),
+            }
+        }
         other => bail!("no such case: {other}"),
     }
+}
+
+/// Netmap in one of its styles.
+fn netmap<S: Style>(nic: &Nic, step: &Step, log: &mut Log) -> Result<()> {
+    let changes = nic.carrier_changes()?;
+    let port = nm::open(nic)?;
+    let mut receiver = Netmap::<S>::new(&port)?;
+    measure(nic, &mut receiver, step, log)?;
+    if receiver.sum == 0 {
+        bail!("the packets had no bytes");
+    }
+    drop(receiver);
+    drop(port);
+    no_flap(nic, changes)
+}
+
+/// A queue changes hands without touching the link.
+fn no_flap(nic: &Nic, changes: u64) -> Result<()> {
+    match nic.carrier_changes()? - changes {
+        0 => Ok(()),
+        n => bail!("the link changed {n} times while the queue changed hands"),
+    }
+}
+
+/// nm_offload with these options.
+fn offload(nic: &Nic, options: &[&str], back: bool, step: &Step, log: &mut Log) -> Result<()> {
+    let changes = nic.carrier_changes()?;
+    let mut offload = Offload::start(nic, options, back)?;
+    log.maps(&step.case, offload.pid())?;
+    let packets = offload.run(nic, step.burst, step.bursts)?;
+    log.line(&format!(
+        "run {} {} {} {packets}",
+        step.case, step.burst, step.bursts
+    ));
+    drop(offload);
+    no_flap(nic, changes)
 }
 
 fn measure(nic: &Nic, receiver: &mut impl Receiver, step: &Step, log: &mut Log) -> Result<()> {

@@ -11,6 +11,8 @@ mod cases;
 mod init;
 mod marks;
 mod nic;
+mod nm;
+mod offload;
 mod receive;
 mod report;
 mod sys;

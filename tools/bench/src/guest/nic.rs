@@ -163,8 +163,10 @@ impl Nic {
                 },
                 sin_zero: [0; 8],
             };
-            // SAFETY: both are 16 bytes; the kernel reads a sockaddr_in there.
-            request.ifr_ifru.ifru_addr = unsafe { std::mem::transmute(address) };
+            // SAFETY: both are 16 plain bytes; the kernel reads a sockaddr_in there.
+            let address =
+                unsafe { std::mem::transmute::<libc::sockaddr_in, libc::sockaddr>(address) };
+            request.ifr_ifru.ifru_addr = address;
             self.ioctl(what, number as libc::Ioctl, &mut request)?;
         }
         Ok(())
