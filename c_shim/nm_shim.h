@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Every C function Rust may call (nm_*) and every Rust function C may call
+ * (nm_rs_*).  Fixed-width integers and opaque pointers only; no policy: each
+ * function is one static inline, macro or field access of the kernel that has
+ * no Rust face.  rust/ffi.rs is generated from this file ('make bindings').
+ */
+#ifndef _NM_SHIM_H_
+#define _NM_SHIM_H_
+
+#include <linux/types.h>
+#include "netmap_nic.h"
+
+struct vm_area_struct;
+
+/* netdev.c: interfaces of the caller's network namespace */
+struct net_device *nm_netdev_get(const char *name);
+struct net_device *nm_netdev_next(u32 after_ifindex);
+void nm_netdev_hold(struct net_device *dev);
+void nm_netdev_put(struct net_device *dev);
+u32 nm_netdev_ifindex(const struct net_device *dev);
+void nm_netdev_name(const struct net_device *dev, char *name16);
+bool nm_netdev_registered(const struct net_device *dev);
+bool nm_netdev_may_admin(const struct net_device *dev);
+u64 nm_netns_cookie(void);
+void nm_rtnl_lock(void);
+void nm_rtnl_unlock(void);
+int nm_notifier_register(void);
+void nm_notifier_unregister(void);
+
+/* nic.c: tables of hooked drivers; a table found holds its module */
+const struct nm_nic_ops *nm_nic_get(struct net_device *dev);
+void nm_nic_put(const struct nm_nic_ops *ops);
+void nm_nic_write_tail(void __iomem *tail, u32 value);
+
+/* mem.c: runs of zeroed pages, mapped linearly for the kernel; their DMA */
+void *nm_chunk_alloc(u32 pages);
+void nm_chunk_free(void *chunk);
+struct device *nm_device_get(struct device *dev);
+void nm_device_put(struct device *dev);
+int nm_dma_map(struct device *dev, void *chunk, u32 pages, u64 *addr);
+void nm_dma_unmap(struct device *dev, const u64 *addr, u32 pages);
+bool nm_dma_needs_sync(struct device *dev, const u64 *addr, u32 pages);
+void nm_dma_sync_for_cpu(struct device *dev, u64 addr, u32 len);
+void nm_dma_sync_for_device(struct device *dev, u64 addr, u32 len);
+
+/* vma.c: a region as a mapping; pages come one by one, by fault */
+int nm_vma_init(struct vm_area_struct *vma, const void *region, u64 pages);
+
+/* skb.c: frames from user space into the stack */
+/**
+ * struct nm_frag - a piece of a frame in a netmap buffer
+ * @data: kernel address of the bytes
+ * @len: number of bytes
+ * @more: the frame goes on in the next piece
+ */
+struct nm_frag {
+	const void *data;
+	u32 len;
+	u32 more;
+};
+
+u32 nm_skb_receive(struct net_device *dev, u32 queue, const struct nm_frag *frag, u32 n);
+
+/* os.c: the rest */
+void nm_now(long long *sec, long long *usec);
+u32 nm_current_tgid(void);
+u32 nm_current_uid(void);
+void nm_current_comm(char *comm16);
+
+/* Rust, called by the C files above */
+void nm_rs_netdev_gone(struct net_device *dev);
+void *nm_rs_region_page(const void *region, u64 pgoff);
+
+#endif /* _NM_SHIM_H_ */

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The clock, and who is calling. */
+#include <linux/cred.h>
+#include <linux/pid.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/string.h>
+#include <linux/timekeeping.h>
+
+#include "nm_shim.h"
+
+void nm_now(long long *sec, long long *usec)
+{
+	struct timespec64 now;
+
+	ktime_get_real_ts64(&now);
+	*sec = now.tv_sec;
+	*usec = now.tv_nsec / NSEC_PER_USEC;
+}
+
+u32 nm_current_tgid(void)
+{
+	return task_tgid_vnr(current);
+}
+
+u32 nm_current_uid(void)
+{
+	return __kuid_val(current_euid());
+}
+
+void nm_current_comm(char *comm16)
+{
+	get_task_comm(*(char (*)[TASK_COMM_LEN])comm16, current);
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Generated from `c_shim/nm_shim.h` by `c_shim/bindings`; not edited by hand.
+#![allow(
+    missing_docs,
+    non_camel_case_types,
+    unreachable_pub,
+    dead_code,
+    unsafe_code,
+    improper_ctypes,
+    clippy::all
+)]
+use kernel::bindings::{device, module, net_device, vm_area_struct};
+
+pub const NM_NIC_ABI: u32 = 1;
+pub type u32_ = kernel::ffi::c_uint;
+pub type u64_ = kernel::ffi::c_ulonglong;
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct nm_nic_port {
+    pub dev: *mut device,
+    pub num_rx: u32_,
+    pub num_tx: u32_,
+    pub rx_slots: u32_,
+    pub tx_slots: u32_,
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct nm_nic_ring {
+    pub desc: *mut kernel::ffi::c_void,
+    pub tail: *mut kernel::ffi::c_void,
+    pub count: u32_,
+    pub reg_idx: u32_,
+    pub cookie: *mut kernel::ffi::c_void,
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct nm_nic_client {
+    pub start: ::core::option::Option<
+        unsafe extern "C" fn(
+            priv_: *mut kernel::ffi::c_void,
+            ring: *const nm_nic_ring,
+        ) -> kernel::ffi::c_int,
+    >,
+    pub stop: ::core::option::Option<unsafe extern "C" fn(priv_: *mut kernel::ffi::c_void)>,
+    pub irq: ::core::option::Option<unsafe extern "C" fn(priv_: *mut kernel::ffi::c_void)>,
+    pub gone: ::core::option::Option<unsafe extern "C" fn(priv_: *mut kernel::ffi::c_void)>,
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct nm_nic_ops {
+    pub abi: u32_,
+    pub size: u32_,
+    pub owner: *mut module,
+    pub match_: ::core::option::Option<unsafe extern "C" fn(dev: *const net_device) -> bool>,
+    pub info: ::core::option::Option<
+        unsafe extern "C" fn(dev: *mut net_device, port: *mut nm_nic_port) -> kernel::ffi::c_int,
+    >,
+    pub take_rx: ::core::option::Option<
+        unsafe extern "C" fn(
+            dev: *mut net_device,
+            q: u32_,
+            client: *const nm_nic_client,
+            priv_: *mut kernel::ffi::c_void,
+        ) -> kernel::ffi::c_int,
+    >,
+    pub give_rx: ::core::option::Option<
+        unsafe extern "C" fn(dev: *mut net_device, q: u32_) -> kernel::ffi::c_int,
+    >,
+    pub account: ::core::option::Option<
+        unsafe extern "C" fn(cookie: *mut kernel::ffi::c_void, packets: u32_, bytes: u32_),
+    >,
+}
+unsafe extern "C" {
+    pub fn nm_netdev_get(name: *const kernel::ffi::c_char) -> *mut net_device;
+}
+unsafe extern "C" {
+    pub fn nm_netdev_next(after_ifindex: u32_) -> *mut net_device;
+}
+unsafe extern "C" {
+    pub fn nm_netdev_hold(dev: *mut net_device);
+}
+unsafe extern "C" {
+    pub fn nm_netdev_put(dev: *mut net_device);
+}
+unsafe extern "C" {
+    pub fn nm_netdev_ifindex(dev: *const net_device) -> u32_;
+}
+unsafe extern "C" {
+    pub fn nm_netdev_name(dev: *const net_device, name16: *mut kernel::ffi::c_char);
+}
+unsafe extern "C" {
+    pub fn nm_netdev_registered(dev: *const net_device) -> bool;
+}
+unsafe extern "C" {
+    pub fn nm_netdev_may_admin(dev: *const net_device) -> bool;
+}
+unsafe extern "C" {
+    pub fn nm_netns_cookie() -> u64_;
+}
+unsafe extern "C" {
+    pub fn nm_rtnl_lock();
+}
+unsafe extern "C" {
+    pub fn nm_rtnl_unlock();
+}
+unsafe extern "C" {
+    pub fn nm_notifier_register() -> kernel::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn nm_notifier_unregister();
+}
+unsafe extern "C" {
+    pub fn nm_nic_get(dev: *mut net_device) -> *const nm_nic_ops;
+}
+unsafe extern "C" {
+    pub fn nm_nic_put(ops: *const nm_nic_ops);
+}
+unsafe extern "C" {
+    pub fn nm_nic_write_tail(tail: *mut kernel::ffi::c_void, value: u32_);
+}
+unsafe extern "C" {
+    pub fn nm_chunk_alloc(pages: u32_) -> *mut kernel::ffi::c_void;
+}
+unsafe extern "C" {
+    pub fn nm_chunk_free(chunk: *mut kernel::ffi::c_void);
+}
+unsafe extern "C" {
+    pub fn nm_device_get(dev: *mut device) -> *mut device;
+}
+unsafe extern "C" {
+    pub fn nm_device_put(dev: *mut device);
+}
+unsafe extern "C" {
+    pub fn nm_dma_map(
+        dev: *mut device,
+        chunk: *mut kernel::ffi::c_void,
+        pages: u32_,
+        addr: *mut u64_,
+    ) -> kernel::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn nm_dma_unmap(dev: *mut device, addr: *const u64_, pages: u32_);
+}
+unsafe extern "C" {
+    pub fn nm_dma_needs_sync(dev: *mut device, addr: *const u64_, pages: u32_) -> bool;
+}
+unsafe extern "C" {
+    pub fn nm_dma_sync_for_cpu(dev: *mut device, addr: u64_, len: u32_);
+}
+unsafe extern "C" {
+    pub fn nm_dma_sync_for_device(dev: *mut device, addr: u64_, len: u32_);
+}
+unsafe extern "C" {
+    pub fn nm_vma_init(
+        vma: *mut vm_area_struct,
+        region: *const kernel::ffi::c_void,
+        pages: u64_,
+    ) -> kernel::ffi::c_int;
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct nm_frag {
+    pub data: *const kernel::ffi::c_void,
+    pub len: u32_,
+    pub more: u32_,
+}
+unsafe extern "C" {
+    pub fn nm_skb_receive(dev: *mut net_device, queue: u32_, frag: *const nm_frag, n: u32_)
+        -> u32_;
+}
+unsafe extern "C" {
+    pub fn nm_now(sec: *mut kernel::ffi::c_longlong, usec: *mut kernel::ffi::c_longlong);
+}
+unsafe extern "C" {
+    pub fn nm_current_tgid() -> u32_;
+}
+unsafe extern "C" {
+    pub fn nm_current_uid() -> u32_;
+}
+unsafe extern "C" {
+    pub fn nm_current_comm(comm16: *mut kernel::ffi::c_char);
+}
+unsafe extern "C" {
+    pub fn nm_rs_netdev_gone(dev: *mut net_device);
+}
+unsafe extern "C" {
+    pub fn nm_rs_region_page(
+        region: *const kernel::ffi::c_void,
+        pgoff: u64_,
+    ) -> *mut kernel::ffi::c_void;
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! An open `/dev/netmap`.
+//!
+//! A file is fresh until a request registers it with a port, and registered until its last
+//! reference goes, its mappings included. Its lock is the outermost; it is held during requests
+//! and syncs, so those of one fd follow each other.
+
+mod ctrl;
+mod legacy;
+mod list;
+mod nif;
+mod poll;
+mod register;
+
+use kernel::error::Result;
+use kernel::prelude::*;
+use kernel::sync::poll::PollTable;
+use kernel::sync::{new_mutex, Arc, ArcBorrow, Mutex};
+
+use crate::kring::Sync;
+use crate::mem::layout::{MEMSIZE, PAGE};
+use crate::os::chardev::{CharDevice, Mapped};
+use crate::os::user::Addr;
+use crate::os::wait::Waiters;
+use crate::uapi::{self, ext};
+use register::Registered;
+
+/// An open file.
+#[pin_data]
+pub(crate) struct File {
+    #[pin]
+    state: Mutex<Option<Registered>>,
+    waiters: Arc<Waiters>,
+}
+
+/// What a sync of all rings of a direction came to, as an errno.
+fn worst(outcomes: impl Iterator<Item = Sync>) -> Result {
+    outcomes.fold(Ok(()), |so_far, outcome| match outcome {
+        // Bad pointers are not an error of the ioctl: the ring was reset, the program sees that.
+        Sync::Done | Sync::Reset => so_far,
+        Sync::Parked => so_far.and(Err(EIO)),
+        Sync::Gone => Err(ENXIO),
+    })
+}
+
+impl File {
+    fn rxsync(&self) -> Result {
+        let state = self.state.lock();
+        let reg = state.as_ref().ok_or(ENXIO)?;
+        worst(reg.rx.iter().map(|ring| ring.sync(true)))
+    }
+
+    fn txsync(&self) -> Result {
+        let state = self.state.lock();
+        let reg = state.as_ref().ok_or(ENXIO)?;
+        worst(reg.sync_host_tx().into_iter())
+    }
+
+    fn queue_request(&self, arg: Addr, add: bool) -> Result {
+        let req: ext::QueueReq = arg.read()?;
+        if req.nq_version != ext::EXT_VERSION || req.nq_flags != 0 || req.nq_spare != 0 {
+            return Err(EINVAL);
+        }
+        let mut state = self.state.lock();
+        let reg = Option::as_mut(&mut state).ok_or(ENXIO)?;
+        if add {
+            reg.add_queue(req.nq_queue)
+        } else {
+            reg.remove_queue(req.nq_queue)
+        }
+    }
+}
+
+impl CharDevice for File {
+    fn open() -> Result<Arc<Self>> {
+        let waiters = Arc::pin_init(Waiters::new(), GFP_KERNEL)?;
+        Arc::pin_init(
+            pin_init!(File {
+                state <- new_mutex!(None, "netmap::File::state"),
+                waiters,
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    fn release(this: Arc<Self>) {
+        if let Some(registered) = this.state.lock().take() {
+            registered.close();
+        }
+    }
+
+    fn ioctl(this: ArcBorrow<'_, Self>, cmd: u32, arg: usize) -> Result<isize> {
+        let arg = Addr(arg);
+        match cmd {
+            uapi::NIOCRXSYNC => this.rxsync(),
+            uapi::NIOCTXSYNC => this.txsync(),
+            uapi::NIOCREGIF => this.legacy_register(arg),
+            uapi::NIOCGINFO => this.legacy_info(arg),
+            uapi::NIOCCTRL => this.ctrl(arg),
+            // Only VALE switches had a configuration.
+            uapi::NIOCCONFIG => Err(EINVAL),
+            ext::NIOCQADD => this.queue_request(arg, true),
+            ext::NIOCQDEL => this.queue_request(arg, false),
+            ext::NIOCQNEXT => list::next(arg),
+            _ => Err(EOPNOTSUPP),
+        }
+        .map(|()| 0)
+    }
+
+    fn poll(
+        this: ArcBorrow<'_, Self>,
+        file: &kernel::fs::File,
+        table: &PollTable<'_>,
+        wanted: u32,
+    ) -> u32 {
+        // Before looking, so that what arrives after the look wakes the caller.
+        this.waiters.register(file, table);
+        this.poll_events(wanted)
+    }
+
+    fn mmap(this: ArcBorrow<'_, Self>) -> Result<Mapped> {
+        let state = this.state.lock();
+        let reg = state.as_ref().ok_or(EINVAL)?;
+        Ok(Mapped {
+            region: Arc::as_ptr(&reg.lease),
+            pages: (MEMSIZE / PAGE) as u64,
+        })
+    }
+}

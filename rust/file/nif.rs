@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The `netmap_if` of an fd: where the program finds its rings.
+//!
+//! Ring offsets are in the order TX, host TX, RX, host RX; 0 says that the fd does not have the
+//! ring. They change when queues are added and removed.
+
+use kernel::error::Result;
+use kernel::prelude::*;
+use kernel::sync::Arc;
+
+use crate::mem::layout;
+use crate::mem::region::Region;
+use crate::os::chunk::Chunk;
+
+/// Host rings a port has in each direction.
+pub(crate) const HOST_RINGS: u32 = 1;
+
+/// A `netmap_if`.
+pub(crate) struct Nif {
+    index: usize,
+    mem: Arc<Chunk>,
+    region: Arc<Region>,
+    num_tx: u32,
+    num_rx: u32,
+}
+
+/// A place among the ring offsets.
+#[derive(Clone, Copy)]
+pub(crate) enum Which {
+    /// The host TX ring.
+    HostTx,
+    /// RX ring of this queue.
+    Rx(u32),
+    /// The host RX ring.
+    HostRx,
+}
+
+impl Nif {
+    /// A `netmap_if` without rings, for a port with that many.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM; ENOSPC: more rings than it has room for.
+    pub(crate) fn new(
+        region: Arc<Region>,
+        name: [u8; 16],
+        num_tx: u32,
+        num_rx: u32,
+    ) -> Result<Self> {
+        if num_tx.saturating_add(num_rx) as usize + 2 > layout::MAX_RING_OFS {
+            return Err(ENOSPC);
+        }
+        let (index, mem) = region.lock().alloc_if()?;
+        let nif = mem.if_header();
+        let word = u128::from_le_bytes(name);
+        nif.ni_name[0].set(word as u64);
+        nif.ni_name[1].set((word >> 64) as u64);
+        nif.ni_tx_rings.set(num_tx);
+        nif.ni_rx_rings.set(num_rx);
+        nif.ni_host_tx_rings.set(HOST_RINGS);
+        nif.ni_host_rx_rings.set(HOST_RINGS);
+        Ok(Nif {
+            index,
+            mem,
+            region,
+            num_tx,
+            num_rx,
+        })
+    }
+
+    /// Where it is in the region.
+    pub(crate) fn offset(&self) -> usize {
+        layout::if_offset(self.index)
+    }
+
+    /// Says where a ring is, by the ring's offset in the region; `None`: not bound.
+    pub(crate) fn set_ring(&self, which: Which, ring: Option<usize>) {
+        let tx = (self.num_tx + HOST_RINGS) as usize;
+        let at = match which {
+            Which::HostTx => self.num_tx as usize,
+            Which::Rx(queue) => tx + queue as usize,
+            Which::HostRx => tx + self.num_rx as usize,
+        };
+        let ofs = ring.map_or(0, |ring| ring as i64 - self.offset() as i64);
+        if let Some(place) = self.mem.ring_ofs(at + 1).last() {
+            place.set(ofs);
+        }
+    }
+
+    /// First of the extra buffers, as the program left it.
+    pub(crate) fn bufs_head(&self) -> u32 {
+        self.mem.if_header().ni_bufs_head.get()
+    }
+
+    /// Tells the program its extra buffers.
+    pub(crate) fn set_bufs_head(&self, buf: u32) {
+        self.mem.if_header().ni_bufs_head.set(buf);
+    }
+}
+
+impl Drop for Nif {
+    fn drop(&mut self) {
+        self.region.lock().free_if(self.index);
+    }
+}

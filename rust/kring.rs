@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Kernel-private state of rings.
+//!
+//! What a program sees of a ring is in shared memory ([`crate::shm`]); what the kernel believes of
+//! it is here. [`rx`] is a NIC's RX queue, [`host`] the ring through which frames are put back.
+
+pub(crate) mod host;
+pub(crate) mod rx;
+
+use kernel::sync::Arc;
+
+use crate::mem::layout::{self, BUF_POOL, BUF_SIZE};
+use crate::os::chunk::Chunk;
+use crate::ring::Pointers;
+use crate::shm::{RingHeader, Slot};
+
+/// How a sync went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sync {
+    /// As it should.
+    Done,
+    /// The program's pointers were impossible and have been reset.
+    Reset,
+    /// The interface is down: the ring is not connected now.
+    Parked,
+    /// The interface has gone.
+    Gone,
+}
+
+/// A ring's shared memory.
+pub(crate) struct Shm {
+    /// Object in the region's ring pool.
+    pub(crate) object: usize,
+    mem: Arc<Chunk>,
+    /// Slots.
+    pub(crate) n: u32,
+}
+
+impl Shm {
+    /// Lays out a fresh ring object as netmap does: `dir` 1 for TX, 0 for RX.
+    pub(crate) fn new(object: usize, mem: Arc<Chunk>, n: u32, ringid: u16, dir: u16) -> Self {
+        let ring = mem.ring_header();
+        ring.buf_ofs
+            .set(BUF_POOL as i64 - layout::ring_offset(object) as i64);
+        ring.num_slots.set(n);
+        ring.nr_buf_size.set(BUF_SIZE as u32);
+        ring.ringid.set(ringid);
+        ring.dir.set(dir);
+        Shm { object, mem, n }
+    }
+
+    /// The header.
+    #[inline(always)]
+    pub(crate) fn header(&self) -> &RingHeader {
+        self.mem.ring_header()
+    }
+
+    /// The slots.
+    #[inline(always)]
+    pub(crate) fn slots(&self) -> &[Slot] {
+        self.mem.slots(self.n)
+    }
+
+    /// Reads the program's pointers, once.
+    #[inline(always)]
+    pub(crate) fn pointers(&self) -> Pointers {
+        let ring = self.header();
+        Pointers {
+            head: ring.head.get(),
+            cur: ring.cur.get(),
+        }
+    }
+
+    /// Puts the pointers back to what the kernel knows, and repairs slots that no buffer or length
+    /// could have.
+    pub(crate) fn reset(&self, head: u32, tail: u32) {
+        let ring = self.header();
+        ring.head.set(head);
+        ring.cur.set(head);
+        ring.tail.set(tail);
+        for slot in self.slots() {
+            let (len, flags) = slot.len_and_flags();
+            if layout::buffer(slot.buf_idx.get()).is_none() {
+                slot.buf_idx.set(0);
+                slot.set_len_and_flags(0, flags);
+            } else if usize::from(len) > BUF_SIZE {
+                slot.set_len_and_flags(0, flags);
+            }
+        }
+    }
+
+    /// Stamps the time of a sync.
+    pub(crate) fn stamp(&self) {
+        let (sec, usec) = crate::os::now();
+        let ring = self.header();
+        ring.ts[0].set(sec);
+        ring.ts[1].set(usec);
+    }
+}

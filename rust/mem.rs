@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory shared with programs.
+//!
+//! A *region* is what a program maps: three pools of objects (`netmap_if`, rings, buffers) at fixed
+//! offsets, whose pages are allocated as rings need them. [`layout`] says where things are,
+//! [`owner`] who holds which buffer; both are pure. [`region`] owns the pages and their DMA.
+
+pub(crate) mod layout;
+pub(crate) mod owner;
+#[cfg(not(test_on_host))]
+pub(crate) mod region;

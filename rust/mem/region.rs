@@ -1,0 +1,436 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Regions: the pages behind the pools, who owns which buffer, and their DMA mappings.
+//!
+//! One region per user and network namespace, so that all ports of one user share buffers without
+//! copying and users cannot see each other's. Pages are allocated when a ring needs them, zeroed,
+//! and stay until the last fd of the region is released: a program may have them mapped.
+//!
+//! A region's lock is the innermost of all but the wait queues': fd, rtnl, port, ring, region.
+
+use kernel::error::Result;
+use kernel::prelude::*;
+use kernel::sync::{lock::mutex::MutexBackend, lock::Guard, new_mutex, Arc, Mutex};
+
+use super::layout::{self, Place, BUFS_PER_CHUNK, BUF_SIZE, CHUNK_COUNT, CHUNK_PAGES};
+use super::owner::Owner;
+use crate::kring::rx::RxRing;
+use crate::os::chunk::{Chunk, RawBytes};
+use crate::os::dma::{DmaDevice, DmaMap};
+use crate::os::Caller;
+
+/// Whose a region is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Key {
+    uid: u32,
+    netns: u64,
+}
+
+/// Memory that programs of one user map.
+#[pin_data]
+pub(crate) struct Region {
+    /// `nr_mem_id` of requests.
+    pub(crate) id: u16,
+    key: Key,
+    #[pin]
+    inner: Mutex<Inner>,
+}
+
+/// The part under the region's lock. Fields are dropped in this order: mappings before pages.
+pub(crate) struct Inner {
+    maps: KVec<DeviceMaps>,
+    chunks: KVec<BufChunk>,
+    free: KVVec<u32>,
+    rings: KVec<RingObject>,
+    ifs: KVec<IfObject>,
+}
+
+/// The region's buffers mapped for one device: one map per chunk, in the same order.
+struct DeviceMaps {
+    dev: DmaDevice,
+    maps: KVec<DmaMap>,
+    users: u32,
+}
+
+struct BufChunk {
+    mem: Chunk,
+    owner: KVec<Owner>,
+}
+
+struct RingObject {
+    mem: Arc<Chunk>,
+    used: bool,
+    /// The NIC ring that lives in it, for claims on its buffers.
+    ring: Option<Arc<RxRing>>,
+}
+
+struct IfObject {
+    mem: Arc<Chunk>,
+    used: bool,
+}
+
+kernel::sync::global_lock! {
+    // SAFETY: Initialised by `init`, before the device can be opened.
+    unsafe(uninit) static REGISTRY: Mutex<KVec<Entry>> = KVec::new();
+}
+
+/// A region in use, with the number of fds that use it.
+struct Entry {
+    region: Arc<Region>,
+    fds: u32,
+}
+
+/// Makes the registry usable.
+///
+/// # Safety
+///
+/// Once, at the module's start.
+#[expect(unsafe_code, reason = "a global lock has no safe initialiser")]
+pub(crate) unsafe fn init() {
+    // SAFETY: Once by the caller's promise.
+    unsafe { REGISTRY.init() };
+}
+
+/// An fd's use of a region; the region goes with the last.
+pub(crate) struct Lease(Arc<Region>);
+
+impl core::ops::Deref for Lease {
+    type Target = Arc<Region>;
+
+    fn deref(&self) -> &Arc<Region> {
+        &self.0
+    }
+}
+
+impl Lease {
+    /// The caller's default region, or the one it names by id: its own only.
+    ///
+    /// # Errors
+    ///
+    /// EINVAL: no region of the caller has that id. ENOMEM.
+    pub(crate) fn get(caller: &Caller, mem_id: u16) -> Result<Self> {
+        let key = Key::of(caller);
+        let mut registry = REGISTRY.lock();
+        let found = registry.iter_mut().find(|e| e.region.is(key, mem_id));
+        if let Some(entry) = found {
+            entry.fds += 1;
+            return Ok(Lease(entry.region.clone()));
+        }
+        if mem_id != 0 {
+            return Err(EINVAL);
+        }
+        let id = (1..=u16::MAX)
+            .find(|id| registry.iter().all(|e| e.region.id != *id))
+            .ok_or(ENOMEM)?;
+        let region = Arc::pin_init(Region::new(id, key), GFP_KERNEL)?;
+        region.lock().populate()?;
+        registry.push(
+            Entry {
+                region: region.clone(),
+                fds: 1,
+            },
+            GFP_KERNEL,
+        )?;
+        Ok(Lease(region))
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let mut registry = REGISTRY.lock();
+        if let Some(at) = registry
+            .iter()
+            .position(|e| Arc::ptr_eq(&e.region, &self.0))
+        {
+            registry[at].fds -= 1;
+            if registry[at].fds == 0 {
+                let _ = registry.remove(at);
+            }
+        }
+    }
+}
+
+/// The id of the caller's region that a request means; 0 where it is the default, not yet in use.
+///
+/// # Errors
+///
+/// EINVAL: no region of the caller has that id.
+pub(crate) fn find(caller: &Caller, mem_id: u16) -> Result<u16> {
+    let key = Key::of(caller);
+    let registry = REGISTRY.lock();
+    let found = registry.iter().find(|e| e.region.is(key, mem_id));
+    match found {
+        Some(entry) => Ok(entry.region.id),
+        None if mem_id == 0 => Ok(0),
+        None => Err(EINVAL),
+    }
+}
+
+impl Key {
+    fn of(caller: &Caller) -> Self {
+        Key {
+            uid: caller.uid,
+            netns: caller.netns,
+        }
+    }
+}
+
+impl Region {
+    /// Is it this user's, and the one of that id (0: any)?
+    fn is(&self, key: Key, mem_id: u16) -> bool {
+        self.key == key && (mem_id == 0 || self.id == mem_id)
+    }
+
+    fn new(id: u16, key: Key) -> impl PinInit<Self> {
+        pin_init!(Region {
+            id,
+            key,
+            inner <- new_mutex!(Inner {
+                maps: KVec::new(),
+                chunks: KVec::new(),
+                free: KVVec::new(),
+                rings: KVec::new(),
+                ifs: KVec::new(),
+            }, "netmap::Region::inner"),
+        })
+    }
+
+    /// Locks the region's tables.
+    pub(crate) fn lock(&self) -> Guard<'_, Inner, MutexBackend> {
+        self.inner.lock()
+    }
+
+    /// Calls `f` with the chunk that page `pgoff` of the mapping is in, and the page's place there.
+    pub(crate) fn with_page<R>(&self, pgoff: u64, f: impl FnOnce(&Chunk, usize) -> R) -> Option<R> {
+        let inner = self.inner.lock();
+        match layout::place(pgoff)? {
+            Place::If(i, page) => inner.ifs.get(i).map(|o| f(&o.mem, page)),
+            Place::Ring(i, page) => inner.rings.get(i).map(|o| f(&o.mem, page)),
+            Place::Bufs(i, page) => inner.chunks.get(i).map(|c| f(&c.mem, page)),
+        }
+    }
+}
+
+impl Inner {
+    /// A fresh, zeroed `netmap_if` and its number.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM: none left, or no memory.
+    pub(crate) fn alloc_if(&mut self) -> Result<(usize, Arc<Chunk>)> {
+        if let Some(i) = self.ifs.iter().position(|o| !o.used) {
+            self.ifs[i].used = true;
+            self.ifs[i].mem.clear();
+            return Ok((i, self.ifs[i].mem.clone()));
+        }
+        let i = self.ifs.len();
+        if i == layout::IF_COUNT {
+            return Err(ENOMEM);
+        }
+        let mem = Arc::new(Chunk::new(layout::IF_PAGES)?, GFP_KERNEL)?;
+        let object = IfObject {
+            mem: mem.clone(),
+            used: true,
+        };
+        self.ifs.push(object, GFP_KERNEL)?;
+        Ok((i, mem))
+    }
+
+    /// Returns a `netmap_if` to the pool.
+    pub(crate) fn free_if(&mut self, i: usize) {
+        if let Some(object) = self.ifs.get_mut(i) {
+            object.used = false;
+        }
+    }
+
+    /// A fresh, zeroed ring object and its number.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM: none left, or no memory.
+    pub(crate) fn alloc_ring(&mut self) -> Result<(usize, Arc<Chunk>)> {
+        if let Some(i) = self.rings.iter().position(|o| !o.used) {
+            self.rings[i].used = true;
+            self.rings[i].mem.clear();
+            return Ok((i, self.rings[i].mem.clone()));
+        }
+        let i = self.rings.len();
+        if i == layout::RING_COUNT {
+            return Err(ENOMEM);
+        }
+        let mem = Arc::new(Chunk::new(layout::RING_PAGES)?, GFP_KERNEL)?;
+        let object = RingObject {
+            mem: mem.clone(),
+            used: true,
+            ring: None,
+        };
+        self.rings.push(object, GFP_KERNEL)?;
+        Ok((i, mem))
+    }
+
+    /// Says which NIC ring lives in an object, so that other rings can claim its buffers.
+    pub(crate) fn set_ring(&mut self, i: usize, ring: Option<Arc<RxRing>>) {
+        if let Some(object) = self.rings.get_mut(i) {
+            object.ring = ring;
+        }
+    }
+
+    /// The NIC ring that lives in an object.
+    pub(crate) fn ring(&self, i: u16) -> Option<&Arc<RxRing>> {
+        self.rings.get(usize::from(i))?.ring.as_ref()
+    }
+
+    /// Returns a ring object to the pool.
+    pub(crate) fn free_ring(&mut self, i: usize) {
+        if let Some(object) = self.rings.get_mut(i) {
+            object.used = false;
+            object.ring = None;
+        }
+    }
+
+    /// Maps all buffers, present and future, for a device.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM.
+    pub(crate) fn attach_device(&mut self, dev: &DmaDevice) -> Result {
+        if let Some(maps) = self.maps.iter_mut().find(|m| m.dev.same(dev)) {
+            maps.users += 1;
+            return Ok(());
+        }
+        let mut maps = KVec::with_capacity(self.chunks.len(), GFP_KERNEL)?;
+        for chunk in &self.chunks {
+            maps.push(DmaMap::new(dev, &chunk.mem)?, GFP_KERNEL)?;
+        }
+        self.maps.push(
+            DeviceMaps {
+                dev: dev.clone(),
+                maps,
+                users: 1,
+            },
+            GFP_KERNEL,
+        )?;
+        Ok(())
+    }
+
+    /// Undoes one [`Inner::attach_device`]; the last one unmaps.
+    pub(crate) fn detach_device(&mut self, dev: &DmaDevice) {
+        if let Some(at) = self.maps.iter().position(|m| m.dev.same(dev)) {
+            self.maps[at].users -= 1;
+            if self.maps[at].users == 0 {
+                let _ = self.maps.remove(at);
+            }
+        }
+    }
+
+    /// Bus address of a buffer for an attached device, and whether it must be synced by hand.
+    pub(crate) fn bus(&self, dev: &DmaDevice, buf: u32) -> Option<(u64, bool)> {
+        let (chunk, offset) = layout::buffer(buf)?;
+        let map = self
+            .maps
+            .iter()
+            .find(|m| m.dev.same(dev))?
+            .maps
+            .get(chunk)?;
+        Some((map.bus(offset)?, map.needs_sync()))
+    }
+
+    /// Who holds a buffer; `None` for an index no buffer has.
+    pub(crate) fn owner(&self, buf: u32) -> Option<Owner> {
+        let (chunk, offset) = layout::buffer(buf)?;
+        self.chunks
+            .get(chunk)?
+            .owner
+            .get(offset / BUF_SIZE)
+            .copied()
+    }
+
+    /// Changes who holds a buffer.
+    pub(crate) fn set_owner(&mut self, buf: u32, owner: Owner) {
+        if let Some((chunk, offset)) = layout::buffer(buf) {
+            let chunk = self.chunks.get_mut(chunk);
+            if let Some(place) = chunk.and_then(|c| c.owner.get_mut(offset / BUF_SIZE)) {
+                *place = owner;
+            }
+        }
+    }
+
+    /// The bytes of a buffer that was given out.
+    pub(crate) fn bytes(&self, buf: u32, len: usize) -> Option<RawBytes> {
+        let (chunk, offset) = layout::buffer(buf)?;
+        let chunk = self.chunks.get(chunk)?;
+        if *chunk.owner.get(offset / BUF_SIZE)? == Owner::Free {
+            return None;
+        }
+        chunk.mem.bytes(offset, len.min(BUF_SIZE))
+    }
+
+    /// The first word of a buffer that was given out: extra buffers are chained through it.
+    pub(crate) fn link(&self, buf: u32) -> Option<&crate::shm::Shared<u32>> {
+        let (chunk, offset) = layout::buffer(buf)?;
+        self.chunks.get(chunk)?.mem.word(offset)
+    }
+
+    /// Takes a buffer from the pool, adding pages if it is empty.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM: all buffers are out, or no memory.
+    pub(crate) fn alloc_buf(&mut self, owner: Owner) -> Result<u32> {
+        if self.free.is_empty() {
+            self.populate()?;
+        }
+        let buf = self.free.pop().ok_or(ENOMEM)?;
+        self.set_owner(buf, owner);
+        Ok(buf)
+    }
+
+    /// Returns a buffer to the pool; one that is there already stays.
+    pub(crate) fn free_buf(&mut self, buf: u32) {
+        if self.owner(buf).is_some_and(|o| o != Owner::Free) {
+            self.set_owner(buf, Owner::Free);
+            // There is room: `populate` reserved it for every buffer there is.
+            let _ = self.free.push_within_capacity(buf);
+        }
+    }
+
+    /// Returns a buffer to the pool unless a descriptor may hold it.
+    pub(crate) fn free_loose(&mut self, buf: u32) {
+        if self.owner(buf) == Some(Owner::Loose) {
+            self.free_buf(buf);
+        }
+    }
+
+    /// Adds a run of buffers to the pool, mapped for every attached device.
+    fn populate(&mut self) -> Result {
+        let at = self.chunks.len();
+        if at == CHUNK_COUNT {
+            return Err(ENOMEM);
+        }
+        // All that can fail comes first; what was done is undone by the loop's reverse below.
+        self.free
+            .reserve((at + 1) * BUFS_PER_CHUNK - self.free.len(), GFP_KERNEL)?;
+        self.chunks.reserve(1, GFP_KERNEL)?;
+        let chunk = BufChunk {
+            mem: Chunk::new(CHUNK_PAGES)?,
+            owner: KVec::from_elem(Owner::Free, BUFS_PER_CHUNK, GFP_KERNEL)?,
+        };
+        for i in 0..self.maps.len() {
+            let mapped = DmaMap::new(&self.maps[i].dev, &chunk.mem)
+                .and_then(|map| Ok(self.maps[i].maps.push(map, GFP_KERNEL)?));
+            if let Err(e) = mapped {
+                for maps in self.maps.iter_mut() {
+                    maps.maps.truncate(at);
+                }
+                return Err(e);
+            }
+        }
+        self.chunks.push(chunk, GFP_KERNEL)?;
+        let first = (at * BUFS_PER_CHUNK) as u32;
+        // The last goes first, so that buffers are handed out in rising order.
+        for buf in (first.max(layout::FIRST_BUF)..first + BUFS_PER_CHUNK as u32).rev() {
+            let _ = self.free.push_within_capacity(buf);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Safe faces of kernel services.
+//!
+//! C pointers stop here: the rest of the crate sees owned types that undo on drop what they did.
+//! Errors become errnos here or come from C as such. With [`crate::shm`] this is the only module
+//! that may be `unsafe`.
+
+#![allow(unsafe_code)]
+
+pub(crate) mod chardev;
+pub(crate) mod chunk;
+pub(crate) mod dma;
+pub(crate) mod entry;
+pub(crate) mod netdev;
+pub(crate) mod nic;
+pub(crate) mod skb;
+pub(crate) mod user;
+pub(crate) mod wait;
+
+use crate::ffi;
+
+/// Makes the module's global locks usable.
+pub(crate) fn init_statics() {
+    // SAFETY: Called once, by the module's initialisation, before anything can use them.
+    unsafe {
+        crate::mem::region::init();
+        crate::port::init();
+    }
+}
+
+/// Who is calling.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Caller {
+    /// Process id as the caller sees it.
+    pub(crate) pid: u32,
+    /// Effective user id.
+    pub(crate) uid: u32,
+    /// Process name, NUL-padded.
+    pub(crate) comm: [u8; 16],
+    /// Cookie of its network namespace.
+    pub(crate) netns: u64,
+}
+
+impl Caller {
+    /// The current process.
+    pub(crate) fn current() -> Self {
+        let mut comm = [0u8; 16];
+        // SAFETY: `comm` has the TASK_COMM_LEN bytes the function writes; the others read fields
+        // of the current task, which is valid in the process context all callers are in.
+        unsafe {
+            ffi::nm_current_comm(comm.as_mut_ptr().cast());
+            Caller {
+                pid: ffi::nm_current_tgid(),
+                uid: ffi::nm_current_uid(),
+                comm,
+                netns: ffi::nm_netns_cookie(),
+            }
+        }
+    }
+}
+
+/// Wall-clock time: seconds, microseconds.
+pub(crate) fn now() -> (i64, i64) {
+    let (mut sec, mut usec) = (0, 0);
+    // SAFETY: Both are valid for writing.
+    unsafe { ffi::nm_now(&mut sec, &mut usec) };
+    (sec, usec)
+}
+
+/// rtnl, the lock of all network configuration. Taken after an fd's lock, before a ring's.
+pub(crate) struct Rtnl {
+    ours: bool,
+}
+
+impl Rtnl {
+    /// Waits for the lock; released on drop.
+    pub(crate) fn lock() -> Self {
+        // SAFETY: May sleep; all callers are in process context.
+        unsafe { ffi::nm_rtnl_lock() };
+        Rtnl { ours: true }
+    }
+
+    /// The kernel holds it around notifier calls; not released on drop.
+    pub(crate) fn held_by_notifier() -> Self {
+        Rtnl { ours: false }
+    }
+}
+
+impl Drop for Rtnl {
+    fn drop(&mut self) {
+        if self.ours {
+            // SAFETY: Taken in `lock` by this very thread.
+            unsafe { ffi::nm_rtnl_unlock() };
+        }
+    }
+}

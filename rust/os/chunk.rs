@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Runs of pages that programs can map, and the typed views of them.
+
+use core::ffi::c_void;
+use core::ptr::NonNull;
+
+use kernel::error::Result;
+use kernel::prelude::*;
+
+use crate::ffi;
+use crate::mem::layout::PAGE;
+use crate::shm::{IfHeader, RingHeader, Shared, Slot, RING_OFS_OFFSET, SLOTS_OFFSET};
+
+/// Zeroed pages, contiguous in the kernel's address space.
+///
+/// # Invariants
+///
+/// `ptr` is a page-aligned vmalloc area of `pages` pages that stays until drop. Programs may write
+/// to it at any time, so it is only ever seen through [`Shared`] cells or raw pointers.
+pub(crate) struct Chunk {
+    ptr: NonNull<u8>,
+    pages: usize,
+}
+
+// SAFETY: The area belongs to no thread, and all views of it are of `Sync` cells.
+unsafe impl Send for Chunk {}
+// SAFETY: As above.
+unsafe impl Sync for Chunk {}
+
+impl Chunk {
+    /// Allocates `pages` pages, accounted to the calling process's memory cgroup.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM.
+    pub(crate) fn new(pages: usize) -> Result<Self> {
+        // SAFETY: Allocates or returns null.
+        let ptr = unsafe { ffi::nm_chunk_alloc(pages as u32) };
+        // INVARIANT: A fresh vmalloc area of that many pages.
+        Ok(Chunk {
+            ptr: NonNull::new(ptr.cast()).ok_or(ENOMEM)?,
+            pages,
+        })
+    }
+
+    /// Pages in the run.
+    pub(crate) fn pages(&self) -> usize {
+        self.pages
+    }
+
+    /// The start, for the C side.
+    pub(super) fn as_ptr(&self) -> *mut c_void {
+        self.ptr.as_ptr().cast()
+    }
+
+    /// Address of page `index`, for the C side's fault handler.
+    pub(super) fn page_addr(&self, index: usize) -> Option<*mut c_void> {
+        // SAFETY: In bounds by the check.
+        (index < self.pages).then(|| unsafe { self.ptr.add(index * PAGE) }.as_ptr().cast())
+    }
+
+    /// `count` cells of type `T` at byte `offset`.
+    ///
+    /// # Safety
+    ///
+    /// `T` must consist of [`Shared`] cells and padding only.
+    unsafe fn view<T>(&self, offset: usize, count: usize) -> &[T] {
+        let end = count
+            .checked_mul(core::mem::size_of::<T>())
+            .and_then(|len| len.checked_add(offset));
+        if end.is_none_or(|end| end > self.pages * PAGE) || offset % core::mem::align_of::<T>() != 0
+        {
+            return &[];
+        }
+        // SAFETY: In bounds and aligned by the checks (the area is page-aligned); zeroed at first,
+        // and any bit pattern is valid for cells; the caller vouches for `T`.
+        unsafe { core::slice::from_raw_parts(self.ptr.add(offset).cast().as_ptr(), count) }
+    }
+
+    /// The run as a ring's header; a chunk has at least one page.
+    pub(crate) fn ring_header(&self) -> &RingHeader {
+        // SAFETY: `RingHeader` is cells and padding; 256 bytes are always there.
+        unsafe { self.ptr.cast::<RingHeader>().as_ref() }
+    }
+
+    /// The run's slots, `n` of them; empty if they would not fit.
+    pub(crate) fn slots(&self, n: u32) -> &[Slot] {
+        // SAFETY: `Slot` is cells.
+        unsafe { self.view(SLOTS_OFFSET, n as usize) }
+    }
+
+    /// The run as a `netmap_if`.
+    pub(crate) fn if_header(&self) -> &IfHeader {
+        // SAFETY: `IfHeader` is cells and padding; 56 bytes are always there.
+        unsafe { self.ptr.cast::<IfHeader>().as_ref() }
+    }
+
+    /// The ring offsets of a `netmap_if`, `n` of them; empty if they would not fit.
+    pub(crate) fn ring_ofs(&self, n: usize) -> &[Shared<i64>] {
+        // SAFETY: Cells.
+        unsafe { self.view(RING_OFS_OFFSET, n) }
+    }
+
+    /// The word at byte `offset`.
+    pub(crate) fn word(&self, offset: usize) -> Option<&Shared<u32>> {
+        // SAFETY: Cells.
+        unsafe { self.view(offset, 1) }.first()
+    }
+
+    /// Zeroes everything.
+    pub(crate) fn clear(&self) {
+        // SAFETY: Cells.
+        for word in unsafe { self.view::<Shared<u64>>(0, self.pages * PAGE / 8) } {
+            word.set(0);
+        }
+    }
+
+    /// `len` bytes at byte `offset`, as a raw place: the program may be writing there.
+    pub(crate) fn bytes(&self, offset: usize, len: usize) -> Option<RawBytes> {
+        let end = offset.checked_add(len)?;
+        // SAFETY: In bounds by the check.
+        (end <= self.pages * PAGE).then(|| RawBytes {
+            ptr: unsafe { self.ptr.add(offset) }.as_ptr(),
+            len,
+        })
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        // SAFETY: Allocated by `nm_chunk_alloc`, freed once. Pages still mapped by a program keep
+        // their own references.
+        unsafe { ffi::nm_chunk_free(self.as_ptr()) };
+    }
+}
+
+/// Bytes of a [`Chunk`], valid as long as the chunk.
+#[derive(Clone, Copy)]
+pub(crate) struct RawBytes {
+    /// First byte.
+    pub(super) ptr: *const u8,
+    /// How many.
+    pub(super) len: usize,
+}

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Hooked NIC drivers: the Rust face of `c_shim/netmap_nic.h`.
+
+use core::marker::PhantomData;
+use core::mem::{ManuallyDrop, MaybeUninit};
+use core::ptr::NonNull;
+
+use kernel::error::{to_result, Result};
+use kernel::ffi::{c_int, c_void};
+use kernel::prelude::*;
+use kernel::sync::Arc;
+
+use super::dma::DmaDevice;
+use super::netdev::NetDev;
+use super::Rtnl;
+use crate::ffi;
+use crate::shm::RxDesc;
+
+/// A driver that hands out RX queues; holds the driver's module.
+///
+/// # Invariants
+///
+/// The table is the driver's constant one and stays while this object holds its module.
+pub(crate) struct Nic(NonNull<ffi::nm_nic_ops>);
+
+// SAFETY: The table is constant, and module references belong to no thread.
+unsafe impl Send for Nic {}
+// SAFETY: As above.
+unsafe impl Sync for Nic {}
+
+/// What a port looks like now.
+pub(crate) struct PortInfo {
+    /// The device that does the DMA.
+    pub(crate) dev: DmaDevice,
+    /// RX queues.
+    pub(crate) num_rx: u32,
+    /// TX queues.
+    pub(crate) num_tx: u32,
+    /// Descriptors of an RX ring.
+    pub(crate) rx_slots: u32,
+    /// Descriptors of a TX ring.
+    pub(crate) tx_slots: u32,
+}
+
+/// What a driver calls for a queue that is out.
+pub(crate) trait RxClient: Send + Sync + 'static {
+    /// The ring is enabled and empty: fill it and write its tail.
+    fn start(&self, ring: NicRing) -> Result;
+    /// Nothing may touch the ring after this returns.
+    fn stop(&self);
+    /// The ring's vector fired; softirq context.
+    fn irq(&self);
+    /// The device has gone; no further call follows.
+    fn gone(&self);
+    /// Has [`RxClient::gone`] been called?
+    fn is_gone(&self) -> bool;
+}
+
+impl Nic {
+    /// The driver of `dev`, if it is a hooked one.
+    pub(crate) fn of(dev: &NetDev) -> Option<Self> {
+        // SAFETY: `dev` is valid; process context. INVARIANT: The module reference comes with it.
+        NonNull::new(unsafe { ffi::nm_nic_get(dev.as_ptr()) }.cast_mut()).map(Nic)
+    }
+
+    fn ops(&self) -> &ffi::nm_nic_ops {
+        // SAFETY: Valid by the type invariant.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// The port's numbers.
+    ///
+    /// # Errors
+    ///
+    /// EOPNOTSUPP from a driver without them, or its own.
+    pub(crate) fn info(&self, dev: &NetDev, _rtnl: &Rtnl) -> Result<PortInfo> {
+        let info = self.ops().info.ok_or(EOPNOTSUPP)?;
+        let mut port = MaybeUninit::<ffi::nm_nic_port>::zeroed();
+        // SAFETY: `dev` is of this driver, rtnl is held, `port` is valid for writing.
+        to_result(unsafe { info(dev.as_ptr(), port.as_mut_ptr()) })?;
+        // SAFETY: Zeroed, then filled by the driver; all its fields are integers and a pointer.
+        let port = unsafe { port.assume_init() };
+        Ok(PortInfo {
+            // SAFETY: The driver named a device that is there while rtnl is held.
+            dev: unsafe { DmaDevice::new(port.dev) },
+            num_rx: port.num_rx,
+            num_tx: port.num_tx,
+            rx_slots: port.rx_slots,
+            tx_slots: port.tx_slots,
+        })
+    }
+
+    /// Counts packets a program received where `ethtool -S` shows them.
+    #[inline]
+    pub(crate) fn account(&self, ring: &NicRing, packets: u32, bytes: u32) {
+        if let Some(account) = self.ops().account {
+            // SAFETY: The cookie is the ring's own, and the ring is started as it exists.
+            unsafe { account(ring.cookie, packets, bytes) };
+        }
+    }
+}
+
+impl Drop for Nic {
+    fn drop(&mut self) {
+        // SAFETY: The module reference is this object's.
+        unsafe { ffi::nm_nic_put(self.0.as_ptr()) };
+    }
+}
+
+/// An RX queue that is out; to be given back by [`Taken::give`].
+///
+/// # Invariants
+///
+/// The driver has the client's address, for which this object keeps one reference.
+pub(crate) struct Taken<T: RxClient> {
+    queue: u32,
+    client: ManuallyDrop<Arc<T>>,
+}
+
+impl<T: RxClient> Taken<T> {
+    /// Takes `queue` of `dev` from the kernel.
+    ///
+    /// # Errors
+    ///
+    /// As `take_rx` in `c_shim/netmap_nic.h`; the port is then as it was.
+    pub(crate) fn take(
+        nic: &Nic,
+        dev: &NetDev,
+        queue: u32,
+        client: Arc<T>,
+        _rtnl: &Rtnl,
+    ) -> Result<Self> {
+        let take = nic.ops().take_rx.ok_or(EOPNOTSUPP)?;
+        // INVARIANT: The reference stays until `give`.
+        let taken = Taken {
+            queue,
+            client: ManuallyDrop::new(client),
+        };
+        let private = Arc::as_ptr(&taken.client).cast_mut().cast::<c_void>();
+        // SAFETY: `dev` is of this driver and rtnl is held; `private` stays valid until the driver
+        // has given it up, by the type invariant.
+        let result = to_result(unsafe { take(dev.as_ptr(), queue, &Calls::<T>::TABLE, private) });
+        if let Err(e) = result {
+            taken.forgotten();
+            return Err(e);
+        }
+        Ok(taken)
+    }
+
+    /// Gives the queue back to the kernel; nothing is left to do if its device has gone.
+    ///
+    /// # Errors
+    ///
+    /// EIO: the hardware did not stop the queue, so its memory is kept for ever.
+    pub(crate) fn give(self, nic: &Nic, dev: &NetDev, _rtnl: &Rtnl) -> Result {
+        if !self.client.is_gone() {
+            let give = nic.ops().give_rx.ok_or(EOPNOTSUPP)?;
+            // SAFETY: The queue was taken, was not given back and its device has not gone; rtnl is
+            // held, which the driver calls `gone` under.
+            to_result(unsafe { give(dev.as_ptr(), self.queue) })?;
+        }
+        self.forgotten();
+        Ok(())
+    }
+
+    /// The driver has given up the client's address.
+    fn forgotten(mut self) {
+        // SAFETY: Once, as `self` is consumed.
+        unsafe { ManuallyDrop::drop(&mut self.client) };
+    }
+}
+
+/// A hardware RX ring in a program's hands.
+///
+/// # Invariants
+///
+/// `desc` is the ring's array of `count` descriptors, `tail` its RDT register and `cookie` the
+/// driver's; all valid from [`RxClient::start`] until [`RxClient::stop`] returns, in which the
+/// client drops this object.
+pub(crate) struct NicRing {
+    desc: NonNull<RxDesc>,
+    count: u32,
+    tail: *mut c_void,
+    cookie: *mut c_void,
+    /// Hardware register index; not the queue index.
+    pub(crate) reg_idx: u32,
+}
+
+// SAFETY: The ring belongs to no thread.
+unsafe impl Send for NicRing {}
+// SAFETY: Descriptors are cells, and the tail is written by `&mut self` only.
+unsafe impl Sync for NicRing {}
+
+impl NicRing {
+    /// The descriptors.
+    #[inline(always)]
+    pub(crate) fn descs(&self) -> &[RxDesc] {
+        // SAFETY: Valid by the type invariant; `RxDesc` is cells, which the NIC writes.
+        unsafe { core::slice::from_raw_parts(self.desc.as_ptr(), self.count as usize) }
+    }
+
+    /// Gives the NIC all descriptors before `index`, which must be below their number. Orders all
+    /// writes to descriptors before it.
+    #[inline(always)]
+    pub(crate) fn set_tail(&mut self, index: u32) {
+        // SAFETY: The register is mapped by the type invariant. writel() orders.
+        unsafe { ffi::nm_nic_write_tail(self.tail, index) };
+    }
+}
+
+/// The table of C entry points of a client type.
+struct Calls<T>(PhantomData<T>);
+
+impl<T: RxClient> Calls<T> {
+    const TABLE: ffi::nm_nic_client = ffi::nm_nic_client {
+        start: Some(Self::start),
+        stop: Some(Self::stop),
+        irq: Some(Self::irq),
+        gone: Some(Self::gone),
+    };
+
+    /// # Safety
+    ///
+    /// `private` must be a client passed to `take_rx` and not yet given back.
+    unsafe fn client<'a>(private: *mut c_void) -> &'a T {
+        // SAFETY: By the caller's promise, `Taken` still keeps it.
+        unsafe { &*private.cast::<T>() }
+    }
+
+    /// # Safety
+    ///
+    /// See `struct nm_nic_client`.
+    unsafe extern "C" fn start(private: *mut c_void, ring: *const ffi::nm_nic_ring) -> c_int {
+        // SAFETY: The driver passes a valid ring.
+        let ring = unsafe { &*ring };
+        let Some(desc) = NonNull::new(ring.desc.cast::<RxDesc>()) else {
+            return EINVAL.to_errno();
+        };
+        // INVARIANT: As the driver promises.
+        let nic_ring = NicRing {
+            desc,
+            count: ring.count,
+            tail: ring.tail,
+            cookie: ring.cookie,
+            reg_idx: ring.reg_idx,
+        };
+        // SAFETY: As the driver promises.
+        match unsafe { Self::client(private) }.start(nic_ring) {
+            Ok(()) => 0,
+            Err(e) => e.to_errno(),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// See `struct nm_nic_client`.
+    unsafe extern "C" fn stop(private: *mut c_void) {
+        // SAFETY: As the driver promises.
+        unsafe { Self::client(private) }.stop();
+    }
+
+    /// # Safety
+    ///
+    /// See `struct nm_nic_client`.
+    unsafe extern "C" fn irq(private: *mut c_void) {
+        // SAFETY: As the driver promises.
+        unsafe { Self::client(private) }.irq();
+    }
+
+    /// # Safety
+    ///
+    /// See `struct nm_nic_client`.
+    unsafe extern "C" fn gone(private: *mut c_void) {
+        // SAFETY: As the driver promises.
+        unsafe { Self::client(private) }.gone();
+    }
+}

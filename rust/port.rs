@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Ports: a registered fd's hold on an interface and its queues.
+//!
+//! A port ends in one of two ways: its fd is released, or its interface goes away under it. Both
+//! give all queues back under rtnl; after the second the fd stays, and everything says ENXIO.
+//!
+//! Lock order: fd, rtnl, `dev`, `queues`, ring, region. The list of all ports is innermost.
+
+pub(crate) mod name;
+
+use kernel::bindings;
+use kernel::error::Result;
+use kernel::prelude::*;
+use kernel::sync::{new_mutex, Arc, Mutex};
+
+use crate::kring::host::HostRing;
+use crate::kring::rx::RxRing;
+use crate::mem::region::Region;
+use crate::os::netdev::NetDev;
+use crate::os::nic::{Nic, PortInfo, RxClient, Taken};
+use crate::os::wait::Waiters;
+use crate::os::{Caller, Rtnl};
+use crate::uapi::ext::state;
+
+/// A registered fd's hold on an interface.
+#[pin_data]
+pub(crate) struct Port {
+    /// Interface index at registration.
+    pub(crate) ifindex: u32,
+    /// Who registered.
+    pub(crate) owner: Caller,
+    /// Its memory region.
+    pub(crate) mem_id: u16,
+    nic: Arc<Nic>,
+    waiters: Arc<Waiters>,
+    #[pin]
+    dev: Mutex<Option<NetDev>>,
+    #[pin]
+    queues: Mutex<KVec<Queue>>,
+    /// The ring into the stack, where the fd has one.
+    #[pin]
+    pub(crate) host_tx: Mutex<Option<HostRing>>,
+}
+
+/// A queue that is out.
+struct Queue {
+    ring: Arc<RxRing>,
+    taken: Taken<RxRing>,
+}
+
+kernel::sync::global_lock! {
+    // SAFETY: Initialised by `init`, before the device can be opened.
+    unsafe(uninit) static PORTS: Mutex<KVec<Arc<Port>>> = KVec::new();
+}
+
+/// Makes the list of ports usable.
+///
+/// # Safety
+///
+/// Once, at the module's start.
+#[expect(unsafe_code, reason = "a global lock has no safe initialiser")]
+pub(crate) unsafe fn init() {
+    // SAFETY: Once by the caller's promise.
+    unsafe { PORTS.init() };
+}
+
+/// All ports now.
+pub(crate) fn all() -> Result<KVec<Arc<Port>>> {
+    let ports = PORTS.lock();
+    let mut list = KVec::with_capacity(ports.len(), GFP_KERNEL)?;
+    for port in ports.iter() {
+        list.push(port.clone(), GFP_KERNEL)?;
+    }
+    Ok(list)
+}
+
+/// An interface goes away or changes its namespace; rtnl is held by the notifier's caller.
+pub(crate) fn interface_gone(dev: *const bindings::net_device) {
+    // One at a time, so that nothing is allocated here and the list's lock is not held meanwhile.
+    while let Some(port) = {
+        let ports = PORTS.lock();
+        let found = ports.iter().find(|p| p.has(dev)).cloned();
+        found
+    } {
+        port.withdraw(&Rtnl::held_by_notifier());
+    }
+}
+
+/// Finds an interface and its hooked driver.
+///
+/// # Errors
+///
+/// ENXIO: no such interface. EOPNOTSUPP: its driver has no hooks.
+pub(crate) fn find(ifname: &[u8]) -> Result<(NetDev, Nic)> {
+    let dev = NetDev::by_name(ifname)?;
+    let nic = Nic::of(&dev).ok_or(EOPNOTSUPP)?;
+    Ok((dev, nic))
+}
+
+/// The port's numbers, as they are now.
+///
+/// # Errors
+///
+/// ENXIO: the interface is going away.
+pub(crate) fn info(dev: &NetDev, nic: &Nic) -> Result<PortInfo> {
+    let rtnl = Rtnl::lock();
+    if !dev.registered(&rtnl) {
+        return Err(ENXIO);
+    }
+    nic.info(dev, &rtnl)
+}
+
+impl Port {
+    /// A port without queues, in the list of ports.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM.
+    pub(crate) fn open(
+        dev: NetDev,
+        nic: Nic,
+        owner: Caller,
+        mem_id: u16,
+        waiters: Arc<Waiters>,
+    ) -> Result<Arc<Self>> {
+        let nic = Arc::new(nic, GFP_KERNEL)?;
+        let ifindex = dev.ifindex();
+        let port = Arc::pin_init(
+            pin_init!(Port {
+                ifindex,
+                owner,
+                mem_id,
+                nic,
+                waiters,
+                dev <- new_mutex!(Some(dev), "netmap::Port::dev"),
+                queues <- new_mutex!(KVec::new(), "netmap::Port::queues"),
+                host_tx <- new_mutex!(None, "netmap::Port::host_tx"),
+            }),
+            GFP_KERNEL,
+        )?;
+        PORTS.lock().push(port.clone(), GFP_KERNEL)?;
+        Ok(port)
+    }
+
+    fn has(&self, dev: *const bindings::net_device) -> bool {
+        self.dev.lock().as_ref().is_some_and(|d| d.is(dev))
+    }
+
+    /// Calls `f` with the interface, `None` if it has gone.
+    pub(crate) fn with_dev<R>(&self, f: impl FnOnce(Option<&NetDev>) -> R) -> R {
+        f(self.dev.lock().as_ref())
+    }
+
+    /// The port's numbers, as they are now.
+    ///
+    /// # Errors
+    ///
+    /// ENXIO: the interface has gone.
+    pub(crate) fn info(&self) -> Result<PortInfo> {
+        let rtnl = Rtnl::lock();
+        let dev = self.dev.lock();
+        self.nic.info(dev.as_ref().ok_or(ENXIO)?, &rtnl)
+    }
+
+    /// Takes an RX queue from the kernel. Everything that can fail for want of memory comes before
+    /// the hardware is touched.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM; ENXIO: the interface has gone; EINVAL: no such queue; EBUSY, ENETDOWN, EOPNOTSUPP,
+    /// EIO as the driver says. Nothing has changed then.
+    pub(crate) fn take(&self, queue: u32, region: &Arc<Region>) -> Result<Arc<RxRing>> {
+        let info = self.info()?;
+        if queue >= info.num_rx {
+            return Err(EINVAL);
+        }
+        let ring = RxRing::new(
+            queue,
+            info.rx_slots,
+            region.clone(),
+            info.dev,
+            self.nic.clone(),
+            self.waiters.clone(),
+        )?;
+        let result = self.take_ring(&ring);
+        if result.is_err() {
+            ring.retire();
+        }
+        result.map(|()| ring)
+    }
+
+    fn take_ring(&self, ring: &Arc<RxRing>) -> Result {
+        let rtnl = Rtnl::lock();
+        let dev = self.dev.lock();
+        let dev = dev.as_ref().filter(|d| d.registered(&rtnl)).ok_or(ENXIO)?;
+        let mut queues = self.queues.lock();
+        queues.reserve(1, GFP_KERNEL)?;
+        let taken = Taken::take(&self.nic, dev, ring.queue, ring.clone(), &rtnl)?;
+        queues.push(
+            Queue {
+                ring: ring.clone(),
+                taken,
+            },
+            GFP_KERNEL,
+        )?;
+        Ok(())
+    }
+
+    /// Gives one queue back to the kernel; it is the kernel's when this returns.
+    ///
+    /// # Errors
+    ///
+    /// ENOENT: the port does not have it. EIO: the hardware did not stop it.
+    pub(crate) fn give(&self, queue: u32) -> Result {
+        let rtnl = Rtnl::lock();
+        let dev = self.dev.lock();
+        let taken = {
+            let mut queues = self.queues.lock();
+            let at = queues
+                .iter()
+                .position(|q| q.ring.queue == queue)
+                .ok_or(ENOENT)?;
+            queues.remove(at).map_err(|_| ENOENT)?
+        };
+        self.give_queue(taken, dev.as_ref(), &rtnl)
+    }
+
+    fn give_queue(&self, queue: Queue, dev: Option<&NetDev>, rtnl: &Rtnl) -> Result {
+        let Queue { ring, taken } = queue;
+        ring.set_state(state::RETURNING);
+        // Without an interface `withdraw` has given it back already.
+        let result = dev.map_or(Ok(()), |dev| taken.give(&self.nic, dev, rtnl));
+        if let Err(e) = result {
+            ring.set_state(state::STUCK);
+            pr_err!(
+                "queue {} did not stop: its memory is kept until reboot; reset the card\n",
+                ring.queue
+            );
+            // The driver still knows of the queue, so it must not be unloaded either.
+            core::mem::forget(self.nic.clone());
+            return Err(e);
+        }
+        ring.retire();
+        Ok(())
+    }
+
+    /// The interface goes away: gives everything back, lets go of it, and wakes all who wait.
+    fn withdraw(&self, rtnl: &Rtnl) {
+        let dev = self.dev.lock().take();
+        let queues = core::mem::take(&mut *self.queues.lock());
+        for queue in queues {
+            let ring = queue.ring.clone();
+            let _ = self.give_queue(queue, dev.as_ref(), rtnl);
+            ring.gone();
+        }
+        self.waiters.wake();
+    }
+
+    /// The fd is released: gives everything back. Complete when it returns.
+    pub(crate) fn close(&self) {
+        {
+            let rtnl = Rtnl::lock();
+            let mut dev = self.dev.lock();
+            let queues = core::mem::take(&mut *self.queues.lock());
+            for queue in queues {
+                let _ = self.give_queue(queue, dev.as_ref(), &rtnl);
+            }
+            *dev = None;
+        }
+        *self.host_tx.lock() = None;
+        let mut ports = PORTS.lock();
+        if let Some(at) = ports.iter().position(|p| core::ptr::eq(&**p, self)) {
+            let _ = ports.remove(at);
+        }
+    }
+
+    /// The ring of a queue, if the port has it.
+    pub(crate) fn ring(&self, queue: u32) -> Option<Arc<RxRing>> {
+        let queues = self.queues.lock();
+        let found = queues.iter().find(|q| q.ring.queue == queue);
+        found.map(|q| q.ring.clone())
+    }
+}
