@@ -177,6 +177,17 @@ identifier adapter;
  ...>
  }
 
+@ open_fails @
+identifier adapter;
+@@
+ ixgbe_open(...)
+ {
+ <...
++ixgbe_netmap_down(adapter); /* netmap hook: open-fails */
+ ixgbe_free_all_rx_resources(adapter);
+ ...>
+ }
+
 @ remove @
 expression N;
 symbol adapter;

@@ -255,9 +255,10 @@ void ixgbe_netmap_reta(struct ixgbe_adapter *adapter)
 /* ---- hooks: life cycle ---------------------------------------------------------- */
 
 /*
- * From ixgbe_down, which everything that rebuilds or frees rings goes through: the
- * core leaves its rings, and gets them again from ixgbe_netmap_rx_fill.  A queue
- * that was lent to the kernel is asked for again then.
+ * From ixgbe_down, which everything that rebuilds or frees rings goes through, and
+ * from ixgbe_open where it fails after the rings were started.  The core leaves its
+ * rings, and gets them again from ixgbe_netmap_rx_fill; a queue that was lent to the
+ * kernel is asked for again then.
  */
 void ixgbe_netmap_down(struct ixgbe_adapter *adapter)
 {

@@ -10,7 +10,7 @@ static const char *ixgbe_nm_conflict(const struct ixgbe_adapter *adapter)
 	if (adapter->hw.mac.type == ixgbe_mac_82598EB)
 		return "on an 82598, whose queues cannot be stopped one by one";
 	if (adapter->flags & IXGBE_FLAG_VMDQ_ENABLED && !adapter->num_vfs)
-		return "while macvlans are offloaded to the port ('ethtool -K DEV l2-fwd-offload off')";
+		return "while macvlans are offloaded ('ethtool -K DEV l2-fwd-offload off')";
 	if (adapter->flags & IXGBE_FLAG_SRIOV_ENABLED || adapter->num_vfs)
 		return "while SR-IOV is on (write 0 to the device's sriov_numvfs)";
 	if (adapter->flags & IXGBE_FLAG_DCB_ENABLED || adapter->hw_tcs > 1)
