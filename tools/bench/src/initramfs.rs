@@ -119,3 +119,53 @@ impl Archive {
         self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names, modes and contents of an archive, read as the kernel does.
+    fn entries(bytes: &[u8]) -> Vec<(String, u32, Vec<u8>)> {
+        let mut list = Vec::new();
+        let mut at = 0;
+        while at < bytes.len() {
+            assert_eq!(&bytes[at..at + 6], b"070701");
+            let field = |n: usize| {
+                let from = at + 6 + n * 8;
+                let text = std::str::from_utf8(&bytes[from..from + 8]).unwrap();
+                u32::from_str_radix(text, 16).unwrap()
+            };
+            let (mode, size, name) = (field(1), field(6) as usize, field(11) as usize);
+            let text = String::from_utf8(bytes[at + 110..at + 110 + name - 1].to_vec()).unwrap();
+            let data = (at + 110 + name).next_multiple_of(4);
+            list.push((text, mode, bytes[data..data + size].to_vec()));
+            at = (data + size).next_multiple_of(4);
+        }
+        list
+    }
+
+    #[test]
+    fn folders_come_before_what_is_in_them_and_once() {
+        let mut archive = Archive::new();
+        archive.file("/usr/lib/a", b"one");
+        archive.file("usr/lib/b", b"three");
+        archive.file("usr/lib/b", b"not again");
+        let list = entries(&archive.finish());
+        let names: Vec<&str> = list.iter().map(|e| e.0.as_str()).collect();
+        let expected = [
+            "dev",
+            "dev/console",
+            "usr",
+            "usr/lib",
+            "usr/lib/a",
+            "usr/lib/b",
+        ];
+        assert_eq!(names[..6], expected);
+        assert_eq!(names[6..], ["TRAILER!!!"]);
+        assert_eq!((list[3].1, list[4].1), (FOLDER, FILE));
+        assert_eq!(
+            (list[4].2.as_slice(), list[5].2.as_slice()),
+            (&b"one"[..], &b"three"[..])
+        );
+    }
+}

@@ -221,3 +221,33 @@ fn write_document(path: &Path, text: &str) -> Result<()> {
     let new = format!("{}{BEGIN}\n\n{text}{}", &old[..begin], &old[end..]);
     fs::write(path, new).with_context(|| format!("write {}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_measured_part_of_the_document_changes() {
+        let path = std::env::temp_dir().join(format!("bench-test-{}", std::process::id()));
+        fs::write(&path, format!("above\n{BEGIN}\nold\n{END}\nbelow\n")).unwrap();
+        write_document(&path, "new\n").unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, "no markers").unwrap();
+        let refused = write_document(&path, "new\n");
+        fs::remove_file(&path).unwrap();
+        assert_eq!(text, format!("above\n{BEGIN}\n\nnew\n{END}\nbelow\n"));
+        assert!(refused.is_err());
+    }
+
+    #[test]
+    fn the_plan_has_every_case_at_every_burst() {
+        let options = Options::parse_from(["bench", "--packets", "1024", "--bursts", "32,512"]);
+        let plan = plan(&options).unwrap();
+        assert_eq!(plan.lines().count(), 2 * report::CASES.len());
+        assert!(plan.contains("udp 32 32 512\n") && plan.contains("nm-poll 512 2 1024\n"));
+        let options = Options::parse_from(["bench", "--stock-driver", "--cases", "nm-poll"]);
+        assert!(super::plan(&options).is_err());
+        let options = Options::parse_from(["bench", "--cases", "nonsense"]);
+        assert!(super::plan(&options).is_err());
+    }
+}

@@ -112,3 +112,57 @@ fn records(text: &str) -> Result<Vec<Record>> {
     }
     Ok(list)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REPORT: &str = "map udp 1000 2000 0 /nowhere/init\n\
+        sym ffffffff81000000 start\n\
+        sym ffffffff81000100 work\n\
+        sym ffffffffc0000000 rxsync [netmap]\n\
+        sym ffffffffc0001000 poll [ixgbe]\n\
+        run udp 4 3 12\n\
+        run xdp 4 1 4\n\
+        done\n";
+    const COUNTS: &str = "run 0\nburst 30\nburst 10\nburst 20\n\
+        pc 1004 12\npc ffffffff81000008 24\npc ffffffffc0000001 36\n\
+        pc ffffffffc0000005 12\npc ffffffffc0001fff 60\npc ffffffffff000000 48\nend\n\
+        run 1\nburst 8\npc 1004 8\nend\n";
+
+    fn runs() -> (Vec<Run>, Symbols) {
+        let symbols = Symbols::read(REPORT, |path| path.into()).unwrap();
+        (join(REPORT, COUNTS).unwrap(), symbols)
+    }
+
+    #[test]
+    fn instructions_go_to_their_parts() {
+        let (runs, symbols) = runs();
+        assert_eq!(runs.len(), 2);
+        // user, kernel, ixgbe, netmap, other: a jitted program has no symbol near it
+        assert_eq!(runs[0].parts(&symbols), [1.0, 2.0, 5.0, 4.0, 4.0]);
+        assert_eq!(runs[1].parts(&symbols), [2.0, 0.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn instructions_of_a_function_are_added_up() {
+        let (runs, symbols) = runs();
+        let functions = runs[0].functions(&symbols);
+        let found = functions.iter().find(|f| f.place.function == "rxsync");
+        assert_eq!(found.map(|f| f.per_packet), Some(4.0));
+        assert_eq!(functions[0].place.function, "poll");
+    }
+
+    #[test]
+    fn spread_is_per_packet_of_one_burst() {
+        let (runs, _) = runs();
+        assert_eq!(runs[0].spread(), (2.5, 5.0, 7.5));
+    }
+
+    #[test]
+    fn a_record_that_does_not_fit_its_line_is_refused() {
+        assert!(join("run udp 4 2 8\n", COUNTS).is_err());
+        assert!(join(REPORT, "").is_err());
+        assert!(join(REPORT, "nonsense\n").is_err());
+    }
+}
