@@ -4,8 +4,8 @@
 
 use crate::child::{self, Child, Outcome};
 use crate::places::Scratch;
-use anyhow::{bail, Result};
-use std::io::{BufRead, BufReader};
+use anyhow::{bail, Context, Result};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -105,6 +105,25 @@ impl Ssh {
     /// When ssh can't be started.
     pub fn spawn(&self, name: &str, line: &str, log: &Path) -> Result<Child> {
         Child::spawn(name, &mut self.command(line), log)
+    }
+
+    /// Write a file in the guest, with the folders it needs.
+    ///
+    /// # Errors
+    /// When it can't be written there.
+    pub fn write(&self, path: &str, content: &str) -> Result<()> {
+        let line = format!("mkdir -p \"$(dirname '{path}')\" && cat > '{path}'");
+        let mut command = self.command(&line);
+        let mut child = child::die_with_parent(command.stdin(Stdio::piped()))
+            .spawn()
+            .context("cannot run ssh")?;
+        if let Some(mut input) = child.stdin.take() {
+            input.write_all(content.as_bytes())?;
+        }
+        if !child.wait()?.success() {
+            bail!("cannot write {path} in the guest");
+        }
+        Ok(())
     }
 
     /// A shell, or `line`, on the caller's terminal.

@@ -12,6 +12,7 @@ mod tally;
 use crate::say::progress;
 use crate::vm::Config;
 use anyhow::Result;
+pub use tally::line;
 use tally::Tally;
 
 /// Arguments of `lab test`.

@@ -4,7 +4,7 @@
 use crate::card::{last_lines, Card};
 use crate::child::{self, Child, Outcome};
 use crate::console::Console;
-use crate::netns::{guest_address, Peer};
+use crate::netns::{guest_address, peer_address, Peer};
 use crate::places::{checkout, GuestImage, Scratch};
 use crate::qemu::Machine;
 use crate::say::progress;
@@ -202,6 +202,22 @@ impl Vm {
         self.ssh.stream(line, each)
     }
 
+    /// Write a file in the guest.
+    ///
+    /// # Errors
+    /// When it can't be written there.
+    pub fn write(&self, path: &str, content: &str) -> Result<()> {
+        self.ssh.write(path, content)
+    }
+
+    /// Start a shell line in the guest that goes on while others run, its output in `log`.
+    ///
+    /// # Errors
+    /// As [`Ssh::spawn`].
+    pub fn spawn(&self, name: &str, line: &str, log: &std::path::Path) -> Result<Child> {
+        self.ssh.spawn(name, line, log)
+    }
+
     /// The ssh connection, for the rest.
     pub fn ssh(&mut self) -> &mut Ssh {
         &mut self.ssh
@@ -271,6 +287,10 @@ impl Vm {
                 guest_address(n)
             );
             self.run(&wait)?.ok(&format!("bringing up {port}"))?;
+        }
+        // Answers to anybody leave by the first card, as on a host whose uplink it is.
+        if !self.cards.is_empty() {
+            self.must(&format!("ip route replace default via {}", peer_address(0)))?;
         }
         Ok(())
     }
