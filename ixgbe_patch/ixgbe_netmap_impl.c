@@ -90,7 +90,8 @@ bool ixgbe_netmap_rx_irq(struct ixgbe_adapter *adapter, struct ixgbe_ring *ring)
 	struct ixgbe_netmap *nm = &adapter->netmap;
 	u32 q = ring->queue_index;
 
-	if (likely(!test_bit(q, nm->skip)))
+	/* pairs with the barrier in ixgbe_nm_to_kernel */
+	if (likely(!test_bit_acquire(q, nm->skip)))
 		return false;
 
 	/* run is set after the ring was started and client and priv are valid */
