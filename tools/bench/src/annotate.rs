@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A function's disassembly with the count of each instruction beside it.
 
+use crate::demangle::demangle;
 use crate::records::Run;
 use crate::symbols::Symbols;
 use anyhow::{bail, Context, Result};
@@ -32,7 +33,8 @@ pub fn annotate(
             continue;
         }
         let name = &function.place.function;
-        let _ = writeln!(text, "\n{name}: {:.2} per packet", function.per_packet);
+        let readable = demangle([name.as_str()].into_iter())?.join("");
+        let _ = writeln!(text, "\n{readable}: {:.2} per packet", function.per_packet);
         let Some(lines) = listing.get(name) else {
             let _ = writeln!(text, "  (not in {})", file.display());
             continue;
@@ -54,7 +56,7 @@ type Listing = HashMap<String, Vec<(u64, String)>>;
 /// Instructions of every function of an object file, by offset from its start.
 fn disassemble(file: &Path) -> Result<Listing> {
     let output = Command::new("objdump")
-        .args(["-dr", "-C", "--no-show-raw-insn"])
+        .args(["-dr", "--no-show-raw-insn"])
         .arg(file)
         .output()
         .context("run objdump (package binutils)")?;

@@ -6,6 +6,7 @@
 
 mod annotate;
 mod boot;
+mod demangle;
 mod initramfs;
 mod places;
 mod records;
@@ -119,7 +120,7 @@ fn work(options: &Options) -> Result<()> {
                 "### Where they go: {}, bursts of {}, by function\n\n{}",
                 run.case,
                 run.burst,
-                report::profile(run, symbols, 0.05)
+                report::profile(run, symbols, 0.05)?
             );
             println!("{text}");
             if let Some(module) = &options.annotate {

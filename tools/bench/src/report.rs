@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The figures as tables: what a packet costs by part, and by function.
 
+use crate::demangle::demangle;
 use crate::records::Run;
 use crate::symbols::{Symbols, PARTS};
+use anyhow::Result;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -114,11 +116,13 @@ fn number(value: f64) -> String {
 }
 
 /// Where the instructions of one run go, by function, as Markdown.
-pub fn profile(run: &Run, symbols: &Symbols, least: f64) -> String {
+pub fn profile(run: &Run, symbols: &Symbols, least: f64) -> Result<String> {
     let mut text = String::from("| per packet | function | in |\n|---|---|---|\n");
     let mut rest = 0.0;
     let mut few = 0;
-    for function in run.functions(symbols) {
+    let functions = run.functions(symbols);
+    let names = demangle(functions.iter().map(|f| f.place.function.as_str()))?;
+    for (function, name) in functions.iter().zip(names) {
         if function.per_packet < least {
             rest += function.per_packet;
             few += 1;
@@ -128,12 +132,8 @@ pub fn profile(run: &Run, symbols: &Symbols, least: f64) -> String {
             "" => "kernel",
             object => object,
         };
-        let _ = writeln!(
-            text,
-            "| {:.2} | `{}` | {object} |",
-            function.per_packet, function.place.function
-        );
+        let _ = writeln!(text, "| {:.2} | `{name}` | {object} |", function.per_packet);
     }
     let _ = writeln!(text, "| {rest:.2} | {few} functions below {least} each | |");
-    text
+    Ok(text)
 }
