@@ -57,5 +57,5 @@ pub use extra::ExtraBuf;
 pub use name::PortName;
 pub use port::Port;
 pub use queues::{Kind, QueueInfo, Queues, State, COUNTERS};
-pub use rx::{Batch, RxRing, RxSlot, Slots};
+pub use rx::{Batch, RxRing, RxSlot, Shape, Slots};
 pub use tx::{PushError, TxRing};

@@ -2,7 +2,7 @@
 //! Both ends of a ring against each other, in memory.
 
 use crate::abi::NS_BUF_CHANGED;
-use crate::rx::RxRing;
+use crate::rx::{RxRing, Shape};
 use crate::testing::{FakeRing, BUF};
 use crate::tx::{PushError, TxRing};
 
@@ -101,10 +101,19 @@ fn a_packet_of_several_slots_is_counted_when_complete() {
     ring.deliver(6, &[1; 8], true);
     ring.deliver(7, &[1; 8], true);
     let mut r = rx(&ring);
-    assert_eq!(r.acquire().first_packet_slots(), 0);
+    assert_eq!(r.acquire().slots().peek_packet(), None);
     ring.place(6, 1);
     ring.deliver(0, &[1; 8], false);
-    assert_eq!(r.acquire().first_packet_slots(), 3);
+    let shape = r.acquire().slots().peek_packet();
+    assert_eq!(
+        shape,
+        Some(Shape {
+            slots: 3,
+            bytes: 24
+        })
+    );
+    ring.place(1, 1);
+    assert_eq!(r.acquire().slots().peek_packet(), None);
 }
 
 #[test]

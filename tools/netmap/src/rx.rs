@@ -83,20 +83,6 @@ impl Batch<'_> {
     pub fn hold(self) {
         std::mem::forget(self);
     }
-
-    /// How many slots the first packet has: 0 while it has not come completely.
-    pub fn first_packet_slots(&self) -> usize {
-        let mut i = self.next;
-        let mut n = 0;
-        while i != self.end {
-            n += 1;
-            if self.geo.slot(i).flags() & NS_MOREFRAG == 0 {
-                return n;
-            }
-            i = self.geo.next(i);
-        }
-        0
-    }
 }
 
 impl Drop for Batch<'_> {
@@ -115,6 +101,15 @@ pub(crate) fn distance(geo: &Geometry, from: u32, to: u32) -> u32 {
     }
 }
 
+/// The slots and bytes of one packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Slots.
+    pub slots: u32,
+    /// Bytes in all of them.
+    pub bytes: u32,
+}
+
 /// A walk over the slots of a batch, each once.
 #[derive(Debug)]
 pub struct Slots<'b> {
@@ -122,6 +117,41 @@ pub struct Slots<'b> {
     cur: u32,
     end: u32,
     next: &'b mut u32,
+}
+
+impl Slots<'_> {
+    /// The packet that begins at the next slot; None at the end, or while it has
+    /// not come completely.
+    #[inline]
+    pub fn peek_packet(&self) -> Option<Shape> {
+        if self.cur == self.end {
+            return None;
+        }
+        let slot = self.geo.slot(self.cur);
+        if slot.flags() & NS_MOREFRAG == 0 {
+            return Some(Shape {
+                slots: 1,
+                bytes: slot.len().into(),
+            });
+        }
+        self.peek_long()
+    }
+
+    #[cold]
+    fn peek_long(&self) -> Option<Shape> {
+        let mut shape = Shape { slots: 0, bytes: 0 };
+        let mut i = self.cur;
+        while i != self.end {
+            let slot = self.geo.slot(i);
+            shape.slots += 1;
+            shape.bytes += u32::from(slot.len());
+            if slot.flags() & NS_MOREFRAG == 0 {
+                return Some(shape);
+            }
+            i = self.geo.next(i);
+        }
+        None
+    }
 }
 
 impl Drop for Slots<'_> {

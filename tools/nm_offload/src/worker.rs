@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A worker: one thread, one open port, the queues it was given.
+//!
+//! It waits in `poll`, which also pushes what was put back before and returns
+//! released slots to the NIC: one system call per round over all its queues.
+
+use crate::stats::{Counts, QueueStats, Stats};
+use crate::verdict::{Rules, Verdict};
+use anyhow::{anyhow, Context, Result};
+use netmap::{Port, TxRing};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How long a quiet worker sleeps before it looks for orders.
+const NAP: Duration = Duration::from_millis(200);
+/// How long it waits while the interface is down.
+const DOWN: Duration = Duration::from_millis(100);
+/// Rounds without a sleep to empty the rings at the end.
+const LAST_ROUNDS: usize = 64;
+
+/// Orders of the main thread; the answer comes through the sender.
+enum Order {
+    Add(u16, Sender<Result<()>>),
+    Remove(u16, Sender<Result<()>>),
+    Stop,
+}
+
+/// The main thread's handle of a worker.
+pub struct Worker {
+    orders: Sender<Order>,
+    waiting: Arc<AtomicBool>,
+    thread: JoinHandle<Result<()>>,
+    /// Queues it has.
+    pub queues: Vec<u16>,
+}
+
+impl Worker {
+    /// Open `ifname`, take `queues` and start. The queues are taken when this
+    /// returns; on an error none is.
+    pub fn start(
+        ifname: &str,
+        queues: &[u16],
+        rules: Arc<Rules>,
+        stats: &Stats,
+        busy: bool,
+    ) -> Result<Self> {
+        let mut port = Port::open(&format!("netmap:{ifname}~"))?;
+        let mut served = Vec::new();
+        for q in queues {
+            port.add_queue(*q)?;
+            served.push((*q, stats.queue(*q)));
+        }
+        let (orders, inbox) = mpsc::channel();
+        let waiting = Arc::new(AtomicBool::new(false));
+        let run = Run {
+            port,
+            queues: served,
+            rules,
+            stats: stats.clone(),
+            inbox,
+            waiting: waiting.clone(),
+            busy,
+            down: false,
+        };
+        let thread = std::thread::Builder::new()
+            .name(format!("{ifname}~"))
+            .spawn(|| run.run())
+            .context("starting a thread")?;
+        Ok(Self {
+            orders,
+            waiting,
+            thread,
+            queues: queues.to_vec(),
+        })
+    }
+
+    /// Has it ended, which it does by itself only with an error?
+    pub fn ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Take one more queue.
+    pub fn add(&mut self, queue: u16) -> Result<()> {
+        self.order(|answer| Order::Add(queue, answer))?;
+        self.queues.push(queue);
+        Ok(())
+    }
+
+    /// Give a queue back.
+    pub fn remove(&mut self, queue: u16) -> Result<()> {
+        self.order(|answer| Order::Remove(queue, answer))?;
+        self.queues.retain(|q| *q != queue);
+        Ok(())
+    }
+
+    fn order(&self, make: impl FnOnce(Sender<Result<()>>) -> Order) -> Result<()> {
+        let (answer, wait) = mpsc::channel();
+        self.send(make(answer));
+        wait.recv().map_err(|_| anyhow!("the worker has ended"))?
+    }
+
+    fn send(&self, order: Order) {
+        // A worker that has ended drops the channel; order() notices.
+        let _ = self.orders.send(order);
+        self.waiting.store(true, Ordering::Release);
+    }
+
+    /// Empty the rings, give the queues back, end.
+    pub fn stop(self) -> Result<()> {
+        self.send(Order::Stop);
+        self.thread
+            .join()
+            .map_err(|_| anyhow!("a worker panicked"))?
+    }
+}
+
+/// The worker's own side.
+struct Run {
+    port: Port,
+    queues: Vec<(u16, Arc<QueueStats>)>,
+    rules: Arc<Rules>,
+    stats: Stats,
+    inbox: Receiver<Order>,
+    waiting: Arc<AtomicBool>,
+    busy: bool,
+    down: bool,
+}
+
+impl Run {
+    fn run(mut self) -> Result<()> {
+        while !self.waiting.swap(false, Ordering::Acquire) || self.orders() {
+            self.round(NAP)?;
+        }
+        for _ in 0..LAST_ROUNDS {
+            match self.round(Duration::ZERO) {
+                Ok(0) => break,
+                Ok(_) => {}
+                // Down or gone: nothing comes from there any more.
+                Err(_) => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Carry out what was ordered; false to stop.
+    fn orders(&mut self) -> bool {
+        while let Ok(order) = self.inbox.try_recv() {
+            match order {
+                Order::Add(q, answer) => {
+                    let r = self.port.add_queue(q);
+                    if r.is_ok() {
+                        self.queues.push((q, self.stats.queue(q)));
+                    }
+                    let _ = answer.send(r.map_err(Into::into));
+                }
+                Order::Remove(q, answer) => {
+                    // What is in the ring is still judged.
+                    let _ = self.round(Duration::ZERO);
+                    let r = self.port.remove_queue(q);
+                    if r.is_ok() {
+                        self.queues.retain(|(x, _)| *x != q);
+                    }
+                    let _ = answer.send(r.map_err(Into::into));
+                }
+                Order::Stop => return false,
+            }
+        }
+        true
+    }
+
+    /// Wait for packets, then deal with all there are; how many that were.
+    fn round(&mut self, timeout: Duration) -> Result<u64> {
+        let synced = if self.busy {
+            self.port.rxsync().and_then(|()| self.port.txsync())
+        } else {
+            self.port.wait(Some(timeout)).map(|_| ())
+        };
+        match synced {
+            Ok(()) if self.down => {
+                self.down = false;
+                eprintln!("[+] {} is up again", self.port.ifname());
+            }
+            Ok(()) => {}
+            Err(e) if e.is_down() => {
+                if !self.down {
+                    self.down = true;
+                    eprintln!("[!] {e}; waiting for it");
+                }
+                std::thread::sleep(DOWN.min(timeout));
+                return Ok(0);
+            }
+            Err(e) => return Err(e.into()),
+        }
+        let mut n = 0;
+        for (queue, stats) in &self.queues {
+            let counts = drain(&self.port, *queue, &self.rules)?;
+            if counts.packets != 0 {
+                stats.add(counts);
+                n += counts.packets;
+            }
+        }
+        Ok(n)
+    }
+}
+
+/// Judge everything that is in the ring of `queue`.
+fn drain(port: &Port, queue: u16, rules: &Rules) -> Result<Counts> {
+    let mut rx = port.rx_ring(queue)?;
+    let mut counts = Counts::default();
+    let mut batch = rx.acquire();
+    if batch.is_empty() {
+        return Ok(counts);
+    }
+    if rules.constant() == Some(Verdict::Drop) {
+        (counts.packets, counts.bytes) = batch.slots().fold((0, 0), |(n, bytes), slot| {
+            (
+                n + u64::from(!slot.more_frags()),
+                bytes + u64::from(slot.len()),
+            )
+        });
+        counts.dropped = counts.packets;
+        return Ok(counts);
+    }
+    let mut host = port.host_tx_ring()?;
+    while !judge_until_full(&mut batch, &mut host, rules, &mut counts) {
+        let before = host.space();
+        host.publish();
+        port.txsync()?;
+        host.refresh();
+        if host.space() <= before {
+            lose_one(&mut batch, &mut counts);
+        }
+    }
+    Ok(counts)
+}
+
+/// Judge packet after packet; false if the host ring has no room for the next.
+#[inline]
+fn judge_until_full(
+    batch: &mut netmap::Batch<'_>,
+    host: &mut TxRing<'_>,
+    rules: &Rules,
+    counts: &mut Counts,
+) -> bool {
+    let constant = rules.constant();
+    let mut slots = batch.slots();
+    while let Some(shape) = slots.peek_packet() {
+        if shape.slots as usize > host.space() {
+            return false;
+        }
+        let Some(first) = slots.next() else {
+            return true;
+        };
+        let verdict = match constant {
+            Some(v) => v,
+            None => rules.judge(first.payload(), shape.bytes),
+        };
+        counts.packets += 1;
+        counts.bytes += u64::from(shape.bytes);
+        let rest = slots.by_ref().take(shape.slots as usize - 1);
+        match verdict {
+            Verdict::Drop => {
+                counts.dropped += 1;
+                rest.for_each(drop);
+            }
+            Verdict::Pass => {
+                // There is room for all of it: see above.
+                counts.passed += 1;
+                let _ = host.forward(first);
+                rest.for_each(|slot| {
+                    let _ = host.forward(slot);
+                });
+            }
+        }
+    }
+    true
+}
+
+/// The stack takes nothing: drop a packet rather than stall the ring.
+fn lose_one(batch: &mut netmap::Batch<'_>, counts: &mut Counts) {
+    let mut slots = batch.slots();
+    if let Some(shape) = slots.peek_packet() {
+        counts.packets += 1;
+        counts.bytes += u64::from(shape.bytes);
+        counts.lost += 1;
+        slots.by_ref().take(shape.slots as usize).for_each(drop);
+    }
+}
