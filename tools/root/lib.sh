@@ -55,8 +55,13 @@ quietly() {
 	shift 2
 	say "$title"
 	mkdir -p "$(dirname "$log")"
-	"$@" >"$log" 2>&1 &
+	# a process group of its own, so that an interruption ends all of it
+	set -m
+	"$@" >"$log" 2>&1 </dev/null &
 	pid=$!
+	set +m
+	# shellcheck disable=SC2064 # the pid of now
+	trap "kill -TERM -- -$pid 2>/dev/null; wait $pid 2>/dev/null; die '$title: interrupted; run it again'" INT TERM HUP
 	while kill -0 "$pid" 2>/dev/null; do
 		sleep 0.5
 		n=$((n + 1))
@@ -65,6 +70,7 @@ quietly() {
 		fi
 	done
 	wait "$pid" || rc=$?
+	trap - INT TERM HUP
 	if [ "$rc" != 0 ]; then
 		tail -n 25 "$log" | sed 's/^/    /' >&2
 		if grep -q 'No space left on device' "$log"; then
