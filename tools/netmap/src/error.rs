@@ -186,14 +186,8 @@ fn reason(e: &io::Error) -> String {
     }
 }
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::System { source, .. } => Some(source),
-            _ => None,
-        }
-    }
-}
+// No source(): the text has the kernel's reason already.
+impl std::error::Error for Error {}
 
 impl From<NameError> for Error {
     fn from(e: NameError) -> Self {

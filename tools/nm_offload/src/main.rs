@@ -21,11 +21,17 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut args = cli::Args::parse();
-    if let Err(e) = args.check() {
-        eprintln!("nm_offload: {e:#}\nnm_offload: see 'nm_offload --help'");
-        return ExitCode::from(2);
-    }
-    match session::run(&args) {
+    let rules = args
+        .check()
+        .and_then(|()| verdict::Rules::new(&args.pass, &args.drop, args.verdict()));
+    let rules = match rules {
+        Ok(rules) => rules,
+        Err(e) => {
+            eprintln!("nm_offload: {e:#}\nnm_offload: see 'nm_offload --help'");
+            return ExitCode::from(2);
+        }
+    };
+    match session::run(&args, rules) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("nm_offload: {e:#}");
@@ -36,10 +42,9 @@ fn main() -> ExitCode {
 
 /// The exit status of an error, as --help says.
 fn status(e: &anyhow::Error) -> u8 {
-    let Some(e) = e.downcast_ref::<netmap::Error>() else {
-        return 1;
-    };
-    match e.errno() {
+    let refused = e.downcast_ref::<steer::ethtool::Refused>().map(|e| e.errno);
+    let errno = e.downcast_ref::<netmap::Error>().and_then(|e| e.errno());
+    match errno.or(refused) {
         Some(libc::EBUSY) => 3,
         Some(libc::ENXIO | libc::ENODEV | libc::ENOENT) => 4,
         Some(libc::EPERM | libc::EACCES) => 5,

@@ -30,8 +30,8 @@ struct Session {
 }
 
 /// Run until a signal comes or the time is over.
-pub fn run(args: &Args) -> Result<()> {
-    let rules = Arc::new(Rules::new(&args.pass, &args.drop, args.verdict())?);
+pub fn run(args: &Args, rules: Rules) -> Result<()> {
+    let rules = Arc::new(rules);
     let signals = Signals::block()?;
     let store = Store::new(Path::new(control::DIRECTORY))?;
     for line in recover(&store, Nic::new)? {
@@ -53,12 +53,15 @@ pub fn run(args: &Args) -> Result<()> {
             )?),
         },
     };
-    let began = session.begin(args, &rules, &stats, &mut report);
-    let done = began.and_then(|()| {
-        let server = Server::bind(&control::path(&args.ifname, std::process::id()))
-            .context("control socket")?;
-        session.serve(args, &signals, &server, &stats, &mut report)
-    });
+    if let Err(e) = session.begin(args, &rules, &stats, &mut report) {
+        if let Err(e) = session.end() {
+            eprintln!("[!] {e:#}");
+        }
+        return Err(e);
+    }
+    let done = Server::bind(&control::path(&args.ifname, std::process::id()))
+        .context("control socket")
+        .and_then(|server| session.serve(args, &signals, &server, &stats, &mut report));
     let ended = session.end();
     // A reader that went away is no reason to fail once all is given back.
     let said = report.summary(&stats.snapshot()).or_else(broken_pipe);
@@ -124,7 +127,7 @@ impl Session {
                 return Ok(());
             }
             if asked {
-                let served = server.handle(|r| self.order(r, stats).map_err(|e| format!("{e:#}")));
+                let served = server.handle(|r| self.order(r).map_err(|e| format!("{e:#}")));
                 if let Err(e) = served {
                     eprintln!("[!] control socket: {e}");
                 }
@@ -149,7 +152,7 @@ impl Session {
     }
 
     /// An order of nmq.
-    fn order(&mut self, request: Request, _stats: &Stats) -> Result<()> {
+    fn order(&mut self, request: Request) -> Result<()> {
         match request {
             Request::Add(q) => {
                 if self.workers.iter().any(|w| w.queues.contains(&q)) {

@@ -4,8 +4,10 @@
 //! No crate has these commands (netlink covers neither the table nor the rules of
 //! the drivers we serve), so the structures of `linux/ethtool.h` stand here.
 
-use super::spec::{Field, Proto, Spec};
+use super::flow::FlowSpec;
+use super::spec::Spec;
 use anyhow::{bail, Context, Result};
+use std::fmt;
 use std::io;
 use std::mem::{offset_of, size_of};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -23,26 +25,8 @@ const ETHTOOL_GRXFHINDIR: u32 = 0x38;
 const ETHTOOL_SRXFHINDIR: u32 = 0x39;
 const ETH_FLAG_NTUPLE: u32 = 1 << 27;
 
-const TCP_V4_FLOW: u32 = 0x01;
-const UDP_V4_FLOW: u32 = 0x02;
-const IP_USER_FLOW: u32 = 0x0d;
-const FLOW_EXT: u32 = 0x8000_0000;
-const ETH_RX_NFC_IP4: u8 = 1;
-
 /// The largest table and the most rules we are ready to read.
 const LIMIT: u32 = 65536;
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct FlowSpec {
-    flow_type: u32,
-    h_u: [u8; 52],
-    h_ext: [u8; 20],
-    m_u: [u8; 52],
-    m_ext: [u8; 20],
-    ring_cookie: u64,
-    location: u32,
-}
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -56,7 +40,6 @@ struct RxNfc {
 }
 
 const _: () = {
-    assert!(size_of::<FlowSpec>() == 168 && offset_of!(FlowSpec, ring_cookie) == 152);
     assert!(size_of::<RxNfc>() == 192 && offset_of!(RxNfc, rule_locs) == 188);
 };
 
@@ -81,6 +64,22 @@ pub trait Ethtool {
     /// Delete a rule.
     fn delete_rule(&self, place: u32) -> Result<()>;
 }
+
+/// The kernel refused a command.
+#[derive(Debug)]
+pub struct Refused {
+    text: String,
+    /// Its reason.
+    pub errno: i32,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for Refused {}
 
 /// An interface of the running system.
 #[derive(Debug)]
@@ -156,7 +155,12 @@ impl Nic {
                 Some(libc::EOPNOTSUPP) => " (the driver cannot do this)",
                 _ => "",
             };
-            anyhow::anyhow!("{}: {doing}: {}{hint}", self.ifname, short(&e))
+            let text = format!("{}: {doing}: {}{hint}", self.ifname, short(&e));
+            Refused {
+                text,
+                errno: e.raw_os_error().unwrap_or(0),
+            }
+            .into()
         })
     }
 }
@@ -260,109 +264,5 @@ impl RxNfc {
             rule_cnt: 0,
             rule_locs: [],
         }
-    }
-}
-
-impl FlowSpec {
-    fn empty() -> Self {
-        Self {
-            flow_type: 0,
-            h_u: [0; 52],
-            h_ext: [0; 20],
-            m_u: [0; 52],
-            m_ext: [0; 20],
-            ring_cookie: 0,
-            location: 0,
-        }
-    }
-
-    /// Both header layouts have addresses at 0 and 4; ports are at 8 and 10, the
-    /// VLAN tag at 10 of the extension. All in network byte order.
-    fn new(spec: &Spec, place: u32) -> Self {
-        let mut fs = Self::empty();
-        fs.flow_type = match spec.proto {
-            Proto::Udp4 => UDP_V4_FLOW,
-            Proto::Tcp4 => TCP_V4_FLOW,
-            Proto::Ip4 => IP_USER_FLOW,
-        };
-        if spec.proto == Proto::Ip4 {
-            fs.h_u[13] = ETH_RX_NFC_IP4;
-        }
-        for (at, field) in [(0, spec.src_ip), (4, spec.dst_ip)] {
-            if let Some(f) = field {
-                fs.h_u[at..at + 4].copy_from_slice(&f.value.to_be_bytes());
-                fs.m_u[at..at + 4].copy_from_slice(&f.mask.to_be_bytes());
-            }
-        }
-        for (at, field) in [(8, spec.src_port), (10, spec.dst_port)] {
-            if let Some(f) = field {
-                fs.h_u[at..at + 2].copy_from_slice(&f.value.to_be_bytes());
-                fs.m_u[at..at + 2].copy_from_slice(&f.mask.to_be_bytes());
-            }
-        }
-        if let Some(f) = spec.vlan {
-            fs.flow_type |= FLOW_EXT;
-            fs.h_ext[10..12].copy_from_slice(&f.value.to_be_bytes());
-            fs.m_ext[10..12].copy_from_slice(&f.mask.to_be_bytes());
-        }
-        fs.ring_cookie = spec.action.unwrap_or(0).into();
-        fs.location = place;
-        fs
-    }
-
-    /// What it matches; None for kinds of rules we never make.
-    fn spec(&self) -> Option<Spec> {
-        let proto = match self.flow_type & !FLOW_EXT {
-            UDP_V4_FLOW => Proto::Udp4,
-            TCP_V4_FLOW => Proto::Tcp4,
-            IP_USER_FLOW => Proto::Ip4,
-            _ => return None,
-        };
-        let ip = |at: usize| {
-            let mask = u32::from_be_bytes(self.m_u[at..at + 4].try_into().ok()?);
-            let value = u32::from_be_bytes(self.h_u[at..at + 4].try_into().ok()?) & mask;
-            (mask != 0).then_some(Field { value, mask })
-        };
-        let short = |h: &[u8], m: &[u8], at: usize| {
-            let mask = u16::from_be_bytes([m[at], m[at + 1]]);
-            let value = u16::from_be_bytes([h[at], h[at + 1]]) & mask;
-            (mask != 0).then_some(Field { value, mask })
-        };
-        Some(Spec {
-            proto,
-            src_ip: ip(0),
-            dst_ip: ip(4),
-            src_port: short(&self.h_u, &self.m_u, 8),
-            dst_port: short(&self.h_u, &self.m_u, 10),
-            vlan: short(&self.h_ext, &self.m_ext, 10),
-            action: u16::try_from(self.ring_cookie).ok(),
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rules_survive_the_kernel_layout() {
-        for text in [
-            "udp4 dst-port 53 action 4",
-            "tcp4 src-ip 192.0.2.0 m 0.0.0.255 dst-ip 10.0.3.1 src-port 7 action 0",
-            "ip4 dst-ip 10.0.3.1 vlan 7 m 0xf000 action 9",
-        ] {
-            let spec: Spec = text.parse().expect(text);
-            let fs = FlowSpec::new(&spec, 2045);
-            assert_eq!(fs.location, 2045);
-            assert_eq!(fs.spec(), Some(spec));
-        }
-    }
-
-    #[test]
-    fn ports_are_in_network_byte_order() {
-        let spec: Spec = "udp4 dst-port 53 action 4".parse().expect("parses");
-        let fs = FlowSpec::new(&spec, 0);
-        assert_eq!(&fs.h_u[8..12], &[0, 0, 0, 53]);
-        assert_eq!(&fs.m_u[8..12], &[0, 0, 0xff, 0xff]);
     }
 }

@@ -7,6 +7,7 @@
 //! find somebody there. Each step is written to the state file before it is done.
 
 pub mod ethtool;
+mod flow;
 pub mod spec;
 pub mod state;
 pub mod table;
