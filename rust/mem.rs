@@ -8,5 +8,4 @@
 
 pub(crate) mod layout;
 pub(crate) mod owner;
-#[cfg(not(test_on_host))]
 pub(crate) mod region;

@@ -132,7 +132,7 @@ impl RxRing {
             let buf = mem.alloc_buf(self.owner(i))?;
             let (bus, sync) = mem.bus(&self.dev, buf).ok_or(ENOMEM)?;
             hw.needs_sync |= sync;
-            let _ = hw.armed.push_within_capacity(Armed { bus, buf, spare: 0 });
+            let _ = hw.armed.push_within_capacity(Armed::new(buf, bus));
             slot.buf_idx.set(buf);
             slot.set_len_and_flags(BUF_SIZE as u16, 0);
         }
@@ -350,22 +350,18 @@ impl RxRing {
             },
             Some(Claim::Refused) | None => false,
         };
-        let before = armed.get(slot).map_or(0, |a| a.buf);
+        let before = armed.get(slot).and_then(Armed::buf);
         let buf = if claimed {
             counters[counter::SWAPS] += 1;
-            if before != 0 {
+            if let Some(before) = before {
                 mem.set_owner(before, Owner::Loose);
             }
             wanted
         } else {
             counters[counter::BAD_SLOTS] += 1;
-            let buf = if before != 0 {
-                before
-            } else {
-                match mem.alloc_buf(self.owner(slot)) {
-                    Ok(buf) => buf,
-                    Err(_) => return false,
-                }
+            let own = before.map_or_else(|| mem.alloc_buf(self.owner(slot)), Ok);
+            let Ok(buf) = own else {
+                return false;
             };
             shared.buf_idx.set(buf);
             buf
@@ -373,7 +369,7 @@ impl RxRing {
         mem.set_owner(buf, self.owner(slot));
         match (mem.bus(&self.dev, buf), armed.get_mut(slot)) {
             (Some((bus, _)), Some(place)) => {
-                *place = Armed { bus, buf, spare: 0 };
+                *place = Armed::new(buf, bus);
                 true
             }
             _ => false,
@@ -383,8 +379,8 @@ impl RxRing {
     /// Forgets that `slot` was armed with `buf`.
     fn yield_from(armed: &mut KVVec<Armed>, slot: usize, buf: u32) -> bool {
         match armed.get_mut(slot) {
-            Some(place) if place.buf == buf => {
-                place.buf = 0;
+            Some(place) if place.buf() == Some(buf) => {
+                *place = Armed::NONE;
                 true
             }
             _ => false,
@@ -417,13 +413,13 @@ impl RxClient for RxRing {
         for (i, desc) in nic.descs().iter().enumerate() {
             let slot = advance(hw.hwtail, i as u32, n) as usize;
             match hw.armed.get(slot) {
-                Some(armed) if (i as u32) < kernel && armed.buf != 0 => {
+                Some(armed) if (i as u32) < kernel && *armed != Armed::NONE => {
                     if hw.needs_sync {
                         self.dev.sync_for_device(armed.bus);
                     }
                     rx82599::arm(desc, armed);
                 }
-                _ => rx82599::arm(desc, &Armed::default()),
+                _ => rx82599::arm(desc, &Armed::NONE),
             }
         }
         hw.next_clean = 0;
@@ -472,10 +468,10 @@ impl PinnedDrop for RxRing {
         let mut mem = self.region.lock();
         for (slot, armed) in self.shm.slots().iter().zip(hw.armed.iter()) {
             let named = slot.buf_idx.get();
-            if armed.buf != 0 {
-                mem.free_buf(armed.buf);
+            if let Some(buf) = armed.buf() {
+                mem.free_buf(buf);
             }
-            if named != armed.buf {
+            if Some(named) != armed.buf() {
                 mem.free_loose(named);
             }
         }
