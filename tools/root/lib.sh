@@ -61,7 +61,7 @@ quietly() {
 	pid=$!
 	set +m
 	# shellcheck disable=SC2064 # the pid of now
-	trap "kill -TERM -- -$pid 2>/dev/null; wait $pid 2>/dev/null; die '$title: interrupted; run it again'" INT TERM HUP
+	trap "kill -TERM -- -$pid 2>/dev/null || :; wait $pid 2>/dev/null || :; die '$title: interrupted; run it again'" INT TERM HUP
 	while kill -0 "$pid" 2>/dev/null; do
 		sleep 0.5
 		n=$((n + 1))
@@ -168,7 +168,10 @@ debian_tree() {
 	if [ -d /etc/apt/auth.conf.d ]; then cp -rL /etc/apt/auth.conf.d "$setup/etc/apt/"; fi
 	printf 'Package: qemu* seabios ipxe* libslirp* libfdt* vgabios\nPin: release n=%s-backports\nPin-Priority: 600\n' "$NM_SUITE" \
 		>"$setup/etc/apt/preferences.d/netmap"
-	DEBIAN_FRONTEND=noninteractive mmdebstrap --mode=root --variant=minbase \
+	# In namespaces of its own: when it is interrupted, its processes and mounts are gone
+	# at once, and nothing that is removed afterwards is a mount of the host.
+	DEBIAN_FRONTEND=noninteractive unshare --mount --propagation private --pid --fork --kill-child \
+		mmdebstrap --mode=root --variant=minbase \
 		--include="$packages" --skip=cleanup/reproducible \
 		--aptopt="$conf" --aptopt='APT::Install-Recommends "false"' \
 		--dpkgopt='path-exclude=/usr/share/man/*' \
