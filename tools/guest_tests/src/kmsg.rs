@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The kernel log since the run began, searched for signs of damage.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+
+/// Words that only appear when something is broken.
+const SIGNS: &[&str] = &[
+    "BUG:",
+    "WARNING:",
+    "Oops",
+    "kernel panic",
+    "general protection fault",
+    "Internal error",
+    "KASAN:",
+    "UBSAN:",
+    "KFENCE:",
+    "list_add corruption",
+    "list_del corruption",
+    "refcount_t:",
+    "blocked for more than",
+    "soft lockup",
+    "hard LOCKUP",
+    "detected stalls",
+    "self-detected stall",
+    "rust_kernel: panicked",
+    "NETDEV WATCHDOG",
+    "Detected Tx Unit Hang",
+    "DMAR:",
+    "scheduling while atomic",
+    "sleeping function called",
+];
+
+/// A reader that starts at the end of the log.
+pub struct Kmsg {
+    file: Option<File>,
+}
+
+impl Kmsg {
+    pub fn from_now() -> Kmsg {
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open("/dev/kmsg")
+            .ok();
+        let file = file.map(|mut f| {
+            // not every kernel reports the position; the position is set anyway
+            let _ = f.seek(SeekFrom::End(0));
+            f
+        });
+        Kmsg { file }
+    }
+
+    /// Messages since the last call.
+    pub fn new_lines(&mut self) -> Vec<String> {
+        let Some(file) = &mut self.file else {
+            return vec!["/dev/kmsg cannot be read".into()];
+        };
+        let mut lines = Vec::new();
+        let mut record = [0; 8192];
+        loop {
+            match file.read(&mut record) {
+                Ok(0) => return lines,
+                Ok(n) => {
+                    let text = String::from_utf8_lossy(&record[..n]);
+                    let line = text.lines().next().unwrap_or("");
+                    lines.push(line.split_once(';').map_or(line, |(_, m)| m).to_string());
+                }
+                // EPIPE: records were overwritten, the next read goes on after them
+                Err(e) if e.raw_os_error() == Some(libc::EPIPE) => {}
+                Err(_) => return lines,
+            }
+        }
+    }
+}
+
+/// The first line that means damage.
+pub fn damage(lines: &[String]) -> Option<&String> {
+    lines.iter().find(|l| SIGNS.iter().any(|s| l.contains(s)))
+}

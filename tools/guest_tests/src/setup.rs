@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Brings the guest to the state every test starts from.  Idempotent: it is
+//! run once at the start, again after a test that reloads a module or takes
+//! the interface down, and after a failure.
+
+use crate::nic::Nic;
+use crate::steer::{ethtool, ifname, ip_link, run, sysfs, wait_carrier};
+use anyhow::{bail, Context, Result};
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+const MODULES: &str = "/opt/netmap/modules";
+
+pub fn loaded(module: &str) -> bool {
+    Path::new("/sys/module").join(module).exists()
+}
+
+/// Loads one of our modules and what it depends on.
+pub fn insmod(module: &str) -> Result<()> {
+    let file = format!("{MODULES}/{module}.ko");
+    let depends = run("modinfo", &["-F", "depends", &file]).unwrap_or_default();
+    for d in depends.trim().split(',').filter(|d| !d.is_empty()) {
+        run("modprobe", &[d])?;
+    }
+    run("insmod", &[&file]).map(drop)
+}
+
+pub fn rmmod(module: &str) -> Result<()> {
+    run("rmmod", &[module]).map(drop)
+}
+
+/// Modules in, interface up with address and link, ntuple on.
+pub fn ensure() -> Result<()> {
+    for module in ["netmap", "ixgbe"] {
+        if !loaded(module) {
+            insmod(module)?;
+        }
+    }
+    let name = wait_interface()?;
+    if sysfs("mtu")? != "1500" {
+        ip_link(&["mtu", "1500"])?;
+    }
+    let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6"), "1");
+    ip_link(&["up"])?;
+    run("ip", &["addr", "replace", "10.0.3.1/24", "dev", &name])?;
+    wait_carrier()?;
+    let features = ethtool("-k", &[])?;
+    if !features.contains("ntuple-filters: on") {
+        ethtool("-K", &["ntuple", "on"])?;
+        wait_carrier()?;
+    }
+    run(
+        "ip",
+        &[
+            "neigh",
+            "replace",
+            "10.0.3.2",
+            "lladdr",
+            "02:00:00:00:03:02",
+            "dev",
+            &name,
+            "nud",
+            "permanent",
+        ],
+    )?;
+    Ok(())
+}
+
+/// Undoes what a failed or killed test may have left, so that the next test
+/// starts from the common state.
+pub fn repair() -> Result<()> {
+    if let Ok(nic) = Nic::open() {
+        let _ = nic.cmd("gen stop all");
+        let _ = nic.cmd("txlog stop");
+        let _ = nic.link(true);
+    }
+    ensure()?;
+    if ip_link(&["xdp", "off"]).is_err() {
+        println!("# repair: xdp off failed");
+    }
+    for line in ethtool("-n", &[])?.lines() {
+        if let Some(id) = line.strip_prefix("Filter: ") {
+            ethtool("-N", &["delete", id.trim()])?;
+        }
+    }
+    ethtool("-X", &["default"])?;
+    wait_carrier()
+}
+
+/// The interface, renamed if a fresh driver gave it the kernel's own name.
+fn wait_interface() -> Result<String> {
+    let name = ifname();
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        if Path::new("/sys/class/net").join(&name).exists() {
+            return Ok(name);
+        }
+        if let Some(other) = ixgbe_interface() {
+            // udev may be about to do the same; either is fine
+            let _ = run("ip", &["link", "set", "dev", &other, "down"]);
+            let _ = run("ip", &["link", "set", "dev", &other, "name", &name]);
+        }
+        if Instant::now() > end {
+            bail!("no interface {name} and no other of ixgbe: is the card there (lspci), does dmesg show a probe error?");
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Some interface whose driver is ixgbe.
+fn ixgbe_interface() -> Option<String> {
+    fs::read_dir("/sys/class/net")
+        .ok()?
+        .flatten()
+        .find_map(|e| {
+            let driver = fs::read_link(e.path().join("device/driver")).ok()?;
+            driver
+                .ends_with("ixgbe")
+                .then(|| e.file_name().to_string_lossy().into_owned())
+        })
+}
+
+/// Waits until a condition holds; what it waited for goes into the error.
+pub fn eventually(
+    what: &str,
+    limit: Duration,
+    mut holds: impl FnMut() -> Result<bool>,
+) -> Result<()> {
+    let end = Instant::now() + limit;
+    loop {
+        if holds().with_context(|| what.to_string())? {
+            return Ok(());
+        }
+        if Instant::now() > end {
+            bail!("not within {limit:?}: {what}");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

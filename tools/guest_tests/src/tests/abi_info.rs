@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0
+//! PORT_INFO_GET, POOLS_INFO_GET and the requests this module does not offer
+//! (API 14, other requests).  Pool sizes are the module's own choice, so they
+//! are tested for being consistent, not for being upstream's.
+
+use super::tests;
+use crate::abi::*;
+use crate::check::*;
+use crate::fd::Fd;
+use crate::port::{Port, Q};
+use crate::steer::{ethtool, ifname, num_queues};
+use anyhow::{Context, Result};
+
+tests! { "abi":
+    port_info_tells_rings_and_slots_as_ethtool_does,
+    port_info_changes_nothing_and_binds_nothing,
+    port_info_empty_name_gives_memory_info,
+    port_info_unknown_port_gives_enxio,
+    port_info_works_on_a_registered_fd,
+    pools_info_is_consistent,
+    pools_info_agrees_with_what_was_mapped,
+    pools_info_empty_name_gives_enxio,
+    pools_info_unknown_port_gives_enxio,
+    requests_not_offered_give_an_error,
+    port_hdr_set_on_a_nic_is_refused,
+    config_ioctl_gives_einval,
+}
+
+/// The current value in `ethtool -g`.
+fn ring_size(kind: &str) -> Result<u32> {
+    let text = ethtool("-g", &[])?;
+    let current = text
+        .split("Current hardware settings:")
+        .nth(1)
+        .unwrap_or("");
+    let line = current
+        .lines()
+        .find_map(|l| l.strip_prefix(kind)?.strip_prefix(':'));
+    Ok(line
+        .with_context(|| format!("ethtool -g shows no {kind}"))?
+        .trim()
+        .parse()?)
+}
+
+/// PORT_INFO_GET: the port as it is.
+fn port_info_tells_rings_and_slots_as_ethtool_does() -> Result<()> {
+    let info = want_ok("PORT_INFO_GET", Fd::open()?.port_info(&ifname()))?;
+    want_eq(
+        "slots",
+        (info.rx_slots, info.tx_slots),
+        (ring_size("RX")?, ring_size("TX")?),
+    )?;
+    let rings = (num_queues("rx-")?, num_queues("tx-")?);
+    want_eq(
+        "rings",
+        (u32::from(info.rx_rings), u32::from(info.tx_rings)),
+        rings,
+    )?;
+    want_eq(
+        "host rings",
+        (info.host_tx_rings, info.host_rx_rings),
+        (1, 1),
+    )?;
+    want("it has memory", info.memsize > 0 && info.mem_id > 0)
+}
+
+/// It is a question only.
+fn port_info_changes_nothing_and_binds_nothing() -> Result<()> {
+    let fd = Fd::open()?;
+    let first = fd.port_info(&ifname())?;
+    want_eq("asked twice", fd.port_info(&ifname())?, first)?;
+    want_errno("RXSYNC: not registered", fd.rxsync(), libc::ENXIO)?;
+    let all = fd.queues(Some(&ifname()))?;
+    want(
+        "every queue is the kernel's",
+        all.iter()
+            .all(|i| i.kind == KIND_PORT || i.state == Q_KERNEL),
+    )
+}
+
+/// 1.8: empty name gives memory info of nr_mem_id.
+fn port_info_empty_name_gives_memory_info() -> Result<()> {
+    let info = want_ok("PORT_INFO_GET \"\"", Fd::open()?.port_info(""))?;
+    want("memory size", info.memsize > 0)?;
+    want_eq("no rings", (info.rx_rings, info.tx_rings), (0, 0))
+}
+
+/// 1.8: unknown port ENXIO.
+fn port_info_unknown_port_gives_enxio() -> Result<()> {
+    want_errno("nosuchif0", Fd::open()?.port_info("nosuchif0"), libc::ENXIO)
+}
+
+/// A registered fd may ask too.
+fn port_info_works_on_a_registered_fd() -> Result<()> {
+    let port = Port::rx(Q)?;
+    let info = want_ok("PORT_INFO_GET", port.fd.port_info(&ifname()))?;
+    want_eq("mem_id", info.mem_id, port.reg.mem_id)?;
+    want_ok("still registered", port.fd.rxsync())
+}
+
+fn pool_size(total: u32, size: u32) -> u64 {
+    u64::from(total) * u64::from(size)
+}
+
+/// 1.8: three pools, in order, that together are the region.
+fn pools_info_is_consistent() -> Result<()> {
+    let p = want_ok("POOLS_INFO_GET", Fd::open()?.pools_info(&ifname()))?;
+    want_eq("if pool at 0", p.if_offset, 0)?;
+    let ifs = pool_size(p.if_total, p.if_size);
+    let rings = pool_size(p.ring_total, p.ring_size);
+    let bufs = pool_size(p.buf_total, p.buf_size);
+    want("the ring pool follows", p.ring_offset >= ifs)?;
+    want(
+        "the buffer pool follows",
+        p.buf_offset >= p.ring_offset + rings,
+    )?;
+    want("the buffers fit", p.memsize >= p.buf_offset + bufs)?;
+    let (pools, slack) = (ifs + rings + bufs, 3 * 4096);
+    want(
+        &format!(
+            "memsize {:#x} is the sum of the pools {pools:#x}",
+            p.memsize
+        ),
+        p.memsize <= pools + slack,
+    )?;
+    for (what, v) in [
+        ("memsize", p.memsize),
+        ("ring pool", p.ring_offset),
+        ("buffer pool", p.buf_offset),
+    ] {
+        want_eq(&format!("{what} is at a page boundary"), v % 4096, 0)?;
+    }
+    let info = Fd::open()?.port_info(&ifname())?;
+    want_eq(
+        "as PORT_INFO_GET",
+        (p.memsize, p.mem_id),
+        (info.memsize, info.mem_id),
+    )?;
+    want(
+        "a ring object holds the port's largest ring",
+        p.ring_size >= 256 + 16 * info.rx_slots,
+    )?;
+    want(
+        "a netmap_if holds all ring offsets",
+        p.if_size >= 56 + 8 * (2 + u32::from(info.rx_rings + info.tx_rings)),
+    )
+}
+
+/// What is mapped has the layout the pools have.
+fn pools_info_agrees_with_what_was_mapped() -> Result<()> {
+    let port = Port::rx(Q)?;
+    let p = port.fd.pools_info(&ifname())?;
+    want_eq("memsize", p.memsize, port.reg.memsize)?;
+    want(
+        "netmap_if in its pool",
+        port.reg.offset >= p.if_offset && port.reg.offset < p.ring_offset,
+    )?;
+    let ring = port.ring(Q)?;
+    want(
+        "ring in its pool",
+        (p.ring_offset..p.buf_offset).contains(&(ring.off as u64)),
+    )?;
+    want_eq("buffer size", ring.buf_size, p.buf_size)?;
+    want_eq(
+        "buffer 0 is the pool's first",
+        ring.buf_off(0) as u64,
+        p.buf_offset,
+    )?;
+    for i in 0..ring.n {
+        let idx = ring.slot(i).idx;
+        want(
+            "buffer index in the pool, and neither 0 nor 1",
+            (2..p.buf_total).contains(&idx),
+        )?;
+    }
+    Ok(())
+}
+
+/// 1.8: empty name fails (ENXIO).
+fn pools_info_empty_name_gives_enxio() -> Result<()> {
+    want_errno("\"\"", Fd::open()?.pools_info(""), libc::ENXIO)
+}
+
+/// 1.8: it needs a valid port name.
+fn pools_info_unknown_port_gives_enxio() -> Result<()> {
+    want_errno(
+        "nosuchif0",
+        Fd::open()?.pools_info("nosuchif0"),
+        libc::ENXIO,
+    )
+}
+
+/// 1.5: what this module does not offer answers with an error tools handle.
+fn requests_not_offered_give_an_error() -> Result<()> {
+    let fd = Fd::open()?;
+    let mut body = [0u64; 64];
+    for (what, reqtype) in [
+        ("VALE_ATTACH", REQ_VALE_ATTACH),
+        ("VALE_LIST", REQ_VALE_LIST),
+        ("VALE_NEWIF", 8),
+        ("VALE_POLLING_ENABLE", 10),
+        ("SYNC_KLOOP_START", REQ_SYNC_KLOOP_START),
+    ] {
+        want_some_errno(what, fd.request("vale0:1", reqtype, &mut body))?;
+    }
+    for (what, reqtype) in [
+        ("VALE_DELIF", REQ_VALE_DELIF),
+        ("CSB_ENABLE", REQ_CSB_ENABLE),
+    ] {
+        want_some_errno(what, fd.ctrl(&mut crate::fd::header("vale0:1", reqtype)))?;
+    }
+    Ok(())
+}
+
+/// 1.8: PORT_HDR_SET is for VALE ports only.
+fn port_hdr_set_on_a_nic_is_refused() -> Result<()> {
+    let mut len = [12u32, 0];
+    want_some_errno(
+        "PORT_HDR_SET",
+        Fd::open()?.request(&ifname(), REQ_PORT_HDR_SET, &mut len),
+    )
+}
+
+/// 1.8: NIOCCONFIG without a bridge that wants it: EINVAL.
+fn config_ioctl_gives_einval() -> Result<()> {
+    let mut req = NmIfreq {
+        name: name_field(&ifname()),
+        ..Default::default()
+    };
+    want_errno("NIOCCONFIG", Fd::open()?.config(&mut req), libc::EINVAL)
+}

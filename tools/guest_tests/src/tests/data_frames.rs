@@ -1,0 +1,439 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Frames from the wire to the ring: the right bytes, in order, at every size,
+//! with the slot fields a program relies on.
+
+use super::tests;
+use crate::abi::*;
+use crate::check::*;
+use crate::frame::{mark, parse_udp, pattern, tagged, udp, udp_sized};
+use crate::helper::Helper;
+use crate::nic::Nic;
+use crate::port::{Lane, Port, DPORT, DPORT2, Q, Q2};
+use crate::setup::eventually;
+use crate::sock::Flow;
+use crate::steer::{Feature, Mtu, Rss, Rule};
+use anyhow::{bail, Context, Result};
+use std::time::{Duration, Instant};
+
+tests! { "data":
+    frames_of_60_bytes_arrive_in_order_with_the_right_bytes,
+    frames_of_1514_bytes_arrive_in_order_with_the_right_bytes,
+    frames_of_every_size_around_the_limits_arrive_whole,
+    jumbo_frames_arrive_in_chained_slots_with_the_right_bytes | flaps,
+    jumbo_slots_have_morefrag_on_all_but_the_last | flaps,
+    vlan_tagged_frames_arrive_with_the_tag,
+    steered_frames_do_not_reach_the_kernel_and_others_do,
+    slot_fields_after_reception,
+    ring_wraps_many_times_without_loss @ 120,
+    ring_full_keeps_what_is_there_and_drops_the_rest,
+    ring_with_one_slot_given_back_takes_one_frame,
+    partial_release_keeps_the_other_frames,
+    two_programs_on_two_queues_each_get_their_own @ 90,
+    queue_above_the_rss_range_or_the_last_one_receives,
+    counters_of_the_ring_count_packets_and_bytes,
+    interface_statistics_of_the_queue_count_too,
+}
+
+const SOON: Duration = Duration::from_secs(10);
+
+fn arrive_in_order(size: usize, count: u32) -> Result<()> {
+    let lane = Lane::open()?;
+    let nic = Nic::open()?;
+    for first in (0..count).step_by(50) {
+        let last = count.min(first + 50);
+        for seq in first..last {
+            nic.send(&udp_sized(DPORT, seq, size))?;
+        }
+        let got = lane.recv((last - first) as usize, SOON)?;
+        want_eq("frames received", got.len() as u32, last - first)?;
+        for (seq, f) in (first..last).zip(&got) {
+            want_eq(
+                &format!("frame {seq} of {size} bytes"),
+                f,
+                &udp_sized(DPORT, seq, size),
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn frames_of_60_bytes_arrive_in_order_with_the_right_bytes() -> Result<()> {
+    arrive_in_order(60, 500)
+}
+
+fn frames_of_1514_bytes_arrive_in_order_with_the_right_bytes() -> Result<()> {
+    arrive_in_order(1514, 200)
+}
+
+fn frames_of_every_size_around_the_limits_arrive_whole() -> Result<()> {
+    let lane = Lane::open()?;
+    let nic = Nic::open()?;
+    let sizes: Vec<usize> = (60..70)
+        .chain(124..132)
+        .chain(252..260)
+        .chain(1500..=1514)
+        .collect();
+    for (seq, size) in sizes.into_iter().enumerate() {
+        let frame = udp_sized(DPORT, seq as u32, size);
+        nic.send(&frame)?;
+        want_eq(
+            &format!("frame of {size} bytes"),
+            lane.recv(1, SOON)?,
+            vec![frame],
+        )?;
+    }
+    Ok(())
+}
+
+fn jumbo_frames_arrive_in_chained_slots_with_the_right_bytes() -> Result<()> {
+    let _mtu = Mtu::set(9000)?;
+    let lane = Lane::open()?;
+    let nic = Nic::open()?;
+    for (seq, size) in [1515, 2047, 2048, 2049, 4096, 6144, 8192, 9000, 9014, 60]
+        .into_iter()
+        .enumerate()
+    {
+        let frame = udp_sized(DPORT, seq as u32, size);
+        nic.send(&frame)?;
+        want_eq(
+            &format!("frame of {size} bytes"),
+            lane.recv(1, SOON)?,
+            vec![frame],
+        )?;
+    }
+    Ok(())
+}
+
+fn jumbo_slots_have_morefrag_on_all_but_the_last() -> Result<()> {
+    let _mtu = Mtu::set(9000)?;
+    let lane = Lane::open()?;
+    let nic = Nic::open()?;
+    let ring = lane.ring()?;
+    let size = 9014;
+    nic.send(&udp_sized(DPORT, 0, size))?;
+    let slots = (size as u32).div_ceil(ring.buf_size);
+    eventually("the frame is in the ring", SOON, || {
+        lane.port.fd.rxsync()?;
+        Ok(ring.space() > 0)
+    })?;
+    want_eq("published whole: slots", ring.space(), slots)?;
+    let mut i = ring.head();
+    for part in 1..=slots {
+        let s = ring.slot(i);
+        let last = part == slots;
+        want_eq(
+            &format!("NS_MOREFRAG on slot {part} of {slots}"),
+            s.flags & NS_MOREFRAG != 0,
+            !last,
+        )?;
+        let len = if last {
+            size as u32 - (slots - 1) * ring.buf_size
+        } else {
+            ring.buf_size
+        };
+        want_eq(&format!("length of slot {part}"), u32::from(s.len), len)?;
+        i = ring.next(i);
+    }
+    let fragments = lane.port.info(Q)?.counter[counter::FRAGMENTS];
+    want_eq(
+        "slots with NS_MOREFRAG counted",
+        fragments,
+        u64::from(slots) - 1,
+    )?;
+    want_eq(
+        "packets counted",
+        lane.port.info(Q)?.counter[counter::PACKETS],
+        1,
+    )
+}
+
+/// The kernel strips tags on its queues; a netmap queue shows the wire.
+fn vlan_tagged_frames_arrive_with_the_tag() -> Result<()> {
+    let _unfiltered = Feature::off("rx-vlan-filter")?;
+    let lane = Lane::open()?;
+    let nic = Nic::open()?;
+    let ring = lane.ring()?;
+    for (seq, tci) in [0x0000u16, 0x2005, 0xefff].into_iter().enumerate() {
+        let frame = tagged(&udp_sized(DPORT, seq as u32, 200), tci);
+        nic.send(&frame)?;
+        eventually(
+            &format!("the frame with TCI {tci:#x} is in the ring"),
+            SOON,
+            || {
+                lane.port.fd.rxsync()?;
+                Ok(ring.space() > 0)
+            },
+        )?;
+        want_eq(
+            &format!("frame with TCI {tci:#x}"),
+            ring.take(),
+            vec![frame],
+        )?;
+    }
+    Ok(())
+}
+
+fn steered_frames_do_not_reach_the_kernel_and_others_do() -> Result<()> {
+    let lane = Lane::open()?;
+    let nic = Nic::open()?;
+    let steered = crate::sock::bind(DPORT)?;
+    let other = crate::sock::bind(DPORT2)?;
+    nic.send(&udp(40000, DPORT, b"for the ring"))?;
+    nic.send(&udp(40000, DPORT2, b"for the kernel"))?;
+    let got = crate::sock::recv(&other, SOON)?;
+    want_eq(
+        "the kernel's datagram",
+        got.as_deref(),
+        Some(&b"for the kernel"[..]),
+    )?;
+    want_eq(
+        "frames in the ring",
+        lane.recv(1, SOON)?,
+        vec![udp(40000, DPORT, b"for the ring")],
+    )?;
+    want_eq(
+        "steered datagrams at the kernel",
+        crate::sock::recv(&steered, Duration::from_millis(200))?,
+        None,
+    )
+}
+
+fn slot_fields_after_reception() -> Result<()> {
+    let lane = Lane::open()?;
+    let nic = Nic::open()?;
+    let ring = lane.ring()?;
+    let idx: Vec<u32> = (0..3).map(|i| ring.slot(i).idx).collect();
+    for (seq, size) in [60, 1514, 99].into_iter().enumerate() {
+        nic.send(&udp_sized(DPORT, seq as u32, size))?;
+    }
+    eventually("three slots", SOON, || {
+        lane.port.fd.rxsync()?;
+        Ok(ring.space() == 3)
+    })?;
+    for (i, size) in [60u16, 1514, 99].into_iter().enumerate() {
+        let s = ring.slot(i as u32);
+        want_eq(&format!("slot {i}: len"), s.len, size)?;
+        want_eq(&format!("slot {i}: flags"), s.flags, 0)?;
+        want_eq(
+            &format!("slot {i}: buf_idx is the one it had"),
+            s.idx,
+            idx[i],
+        )?;
+    }
+    Ok(())
+}
+
+/// Some thousand frames, several times the ring, none lost, in order, right content.
+fn ring_wraps_many_times_without_loss() -> Result<()> {
+    let lane = Lane::open()?;
+    let nic = Nic::open()?;
+    let ring = lane.ring()?;
+    let count = u64::from(ring.n) * 12 + 7;
+    let gen = nic.generate(
+        "wrap",
+        &format!("profile=udp rate=4000 count={count} size=128 dport={DPORT}"),
+    )?;
+    let mut flow = Flow::default();
+    let end = Instant::now() + Duration::from_secs(60);
+    while flow.count < count {
+        if Instant::now() > end {
+            bail!("only {} of {count} after 60 s ({flow:?})", flow.count);
+        }
+        lane.port
+            .fd
+            .poll(libc::POLLIN, Duration::from_millis(500))?;
+        for f in ring.take() {
+            let u = parse_udp(&f).context("not UDP")?;
+            want_eq("frame size", f.len(), 128)?;
+            flow.see(mark(u.payload).context("no mark")?.seq);
+        }
+    }
+    want_eq("generator sent", gen.wait(SOON)?, count)?;
+    want_eq(
+        "in order, none missing, none twice",
+        (flow.skipped, flow.late),
+        (0, 0),
+    )
+}
+
+fn ring_full_keeps_what_is_there_and_drops_the_rest() -> Result<()> {
+    let lane = Lane::open()?;
+    let nic = Nic::open()?;
+    let ring = lane.ring()?;
+    let before = nic.counts()?;
+    let more = 100;
+    for seq in 0..ring.n + more {
+        nic.send(&udp_sized(DPORT, seq, 60))?;
+    }
+    let after = nic.counts()?;
+    let room = ring.n - 1;
+    let dropped = after.rxq(Q, "drop_nodesc")? - before.rxq(Q, "drop_nodesc")?;
+    want_eq(
+        "dropped by the card: one slot always stays free",
+        dropped,
+        u64::from(more + 1),
+    )?;
+    let got = lane.recv(room as usize, SOON)?;
+    for (seq, f) in got.iter().enumerate() {
+        want_eq(
+            &format!("frame {seq}"),
+            f,
+            &udp_sized(DPORT, seq as u32, 60),
+        )?;
+    }
+    want_eq("kept", got.len() as u32, room)?;
+    want_ok("RXSYNC", lane.port.fd.rxsync())?;
+    nic.send(&udp_sized(DPORT, 777_777, 60))?;
+    want_eq(
+        "the ring goes on",
+        lane.recv(1, SOON)?,
+        vec![udp_sized(DPORT, 777_777, 60)],
+    )
+}
+
+fn ring_with_one_slot_given_back_takes_one_frame() -> Result<()> {
+    let lane = Lane::open()?;
+    let nic = Nic::open()?;
+    let ring = lane.ring()?;
+    nic.send_n(&udp_sized(DPORT, 1, 60), ring.n + 5)?;
+    want_ok("RXSYNC", lane.port.fd.rxsync())?;
+    want_eq("full", ring.space(), ring.n - 1)?;
+    for seq in 100..140 {
+        ring.take_up_to(1);
+        want_ok("RXSYNC", lane.port.fd.rxsync())?;
+        nic.send(&udp_sized(DPORT, seq, 60))?;
+        nic.send(&udp_sized(DPORT, 9, 60))?;
+        want_ok("RXSYNC", lane.port.fd.rxsync())?;
+        want_eq("full again", ring.space(), ring.n - 1)?;
+        let newest = (ring.tail() + ring.n - 1) % ring.n;
+        want_eq(
+            "the newest frame",
+            ring.bytes(newest),
+            udp_sized(DPORT, seq, 60),
+        )?;
+    }
+    Ok(())
+}
+
+fn partial_release_keeps_the_other_frames() -> Result<()> {
+    let lane = Lane::open()?;
+    let nic = Nic::open()?;
+    let ring = lane.ring()?;
+    for seq in 0..10 {
+        nic.send(&udp_sized(DPORT, seq, 60))?;
+    }
+    want_ok("RXSYNC", lane.port.fd.rxsync())?;
+    want_eq("frames there", ring.space(), 10)?;
+    ring.take_up_to(4);
+    want_ok("RXSYNC", lane.port.fd.rxsync())?;
+    want_eq("frames left", ring.space(), 6)?;
+    let rest: Vec<_> = (4..10).map(|s| udp_sized(DPORT, s, 60)).collect();
+    want_eq("the rest", ring.take(), rest)
+}
+
+fn two_programs_on_two_queues_each_get_their_own() -> Result<()> {
+    let count = 3000;
+    let lane = Lane::open()?;
+    let second = Helper::start(&[
+        "recv",
+        &Q2.to_string(),
+        &DPORT2.to_string(),
+        &count.to_string(),
+    ])?;
+    second.ready()?;
+    let _rule = Rule::udp(DPORT2, Q2)?;
+    let nic = Nic::open()?;
+    let _a = nic.generate(
+        "a",
+        &format!("profile=udp rate=2000 count={count} size=60 dport={DPORT}"),
+    )?;
+    let _b = nic.generate(
+        "b",
+        &format!("profile=udp rate=2000 count={count} size=60 dport={DPORT2}"),
+    )?;
+    let got = lane.recv(count, Duration::from_secs(30))?;
+    let mut flow = Flow::default();
+    for f in &got {
+        flow.see(
+            parse_udp(f)
+                .and_then(|u| mark(u.payload))
+                .context("no mark")?
+                .seq,
+        );
+    }
+    want_eq(
+        "this program",
+        (flow.count, flow.skipped, flow.late),
+        (count as u64, 0, 0),
+    )?;
+    let said = second.line(Duration::from_secs(30))?;
+    want_eq(
+        "the other program",
+        said,
+        format!("got {count} skipped 0 late 0"),
+    )?;
+    second.end()
+}
+
+/// The queue RSS reaches least: the last one.
+fn queue_above_the_rss_range_or_the_last_one_receives() -> Result<()> {
+    let last = crate::port::need_queues()? - 1;
+    let _rss = if last < 16 {
+        Some(Rss::without(&[last])?)
+    } else {
+        None
+    };
+    let port = Port::rx(last)?;
+    let _rule = Rule::udp(DPORT, last)?;
+    let nic = Nic::open()?;
+    nic.send(&udp_sized(DPORT, 5, 300))?;
+    want_eq(
+        "frame",
+        port.recv(last, DPORT, 1, SOON)?,
+        vec![udp_sized(DPORT, 5, 300)],
+    )?;
+    want(
+        "the pattern is not all zero",
+        pattern(5, 100).iter().any(|b| *b != 0),
+    )
+}
+
+fn counters_of_the_ring_count_packets_and_bytes() -> Result<()> {
+    let lane = Lane::open()?;
+    let nic = Nic::open()?;
+    let before = lane.port.info(Q)?.counter;
+    for (seq, size) in [60, 100, 1514].into_iter().enumerate() {
+        nic.send(&udp_sized(DPORT, seq as u32, size))?;
+    }
+    want_eq("frames", lane.recv(3, SOON)?.len(), 3)?;
+    let after = lane.port.info(Q)?.counter;
+    want_eq(
+        "packets",
+        after[counter::PACKETS] - before[counter::PACKETS],
+        3,
+    )?;
+    want_eq(
+        "bytes",
+        after[counter::BYTES] - before[counter::BYTES],
+        60 + 100 + 1514,
+    )?;
+    want("syncs", after[counter::SYNCS] > before[counter::SYNCS])
+}
+
+/// `ethtool -S` goes on counting for a queue that is out.
+fn interface_statistics_of_the_queue_count_too() -> Result<()> {
+    let lane = Lane::open()?;
+    let nic = Nic::open()?;
+    let (packets, bytes) = (
+        format!("rx_queue_{Q}_packets"),
+        format!("rx_queue_{Q}_bytes"),
+    );
+    let names = [packets.as_str(), bytes.as_str()];
+    let before = crate::steer::stats(&names)?;
+    nic.send_n(&udp_sized(DPORT, 1, 100), 20)?;
+    want_eq("frames", lane.recv(20, SOON)?.len(), 20)?;
+    want_ok("RXSYNC", lane.port.fd.rxsync())?;
+    let after = crate::steer::stats(&names)?;
+    want_eq(&packets, after[0] - before[0], 20)?;
+    want_eq(&bytes, after[1] - before[1], 2000)
+}

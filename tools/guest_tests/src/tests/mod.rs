@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The tests, by group.  A test is a function; its name says what it shows.
+
+pub mod abi_header;
+pub mod abi_info;
+pub mod abi_legacy;
+pub mod abi_map;
+pub mod abi_options;
+pub mod abi_register;
+pub mod abi_sync;
+pub mod data_buffers;
+pub mod data_frames;
+pub mod data_wait;
+pub mod hostile_ring;
+pub mod hostile_slot;
+pub mod lifecycle;
+pub mod names;
+pub mod putback;
+pub mod queues_calls;
+pub mod queues_owner;
+pub mod queues_traffic;
+
+use anyhow::Result;
+use std::fmt;
+
+/// One test.
+pub struct Test {
+    pub group: &'static str,
+    pub name: &'static str,
+    /// Seconds after which it counts as hanging.
+    pub limit: u64,
+    /// It takes the link down on purpose.
+    pub flaps: bool,
+    pub run: fn() -> Result<()>,
+}
+
+impl Test {
+    pub fn full_name(&self) -> String {
+        format!("{}.{}", self.group, self.name)
+    }
+}
+
+/// Error of a test that cannot run in this guest; rare, and always visible.
+#[derive(Debug)]
+pub struct Skip(pub String);
+
+impl fmt::Display for Skip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Skip {}
+
+/// Makes a table of tests out of function names; `flaps` marks those that
+/// take the link down, `@ N` gives a time limit other than 60 seconds.
+macro_rules! tests {
+    ($group:literal: $($name:ident $(@ $limit:literal)? $(| $flaps:ident)?,)*) => {
+        pub const TESTS: &[crate::tests::Test] = &[$(crate::tests::Test {
+            group: $group,
+            name: stringify!($name),
+            limit: 60 $(- 60 + $limit)?,
+            flaps: false $(| crate::tests::$flaps)?,
+            run: $name,
+        },)*];
+    };
+}
+pub(crate) use tests;
+
+/// Name for the macro.
+#[allow(non_upper_case_globals)]
+pub const flaps: bool = true;
+
+/// All tests in the order they run.
+pub fn all() -> Vec<&'static Test> {
+    [
+        abi_header::TESTS,
+        abi_options::TESTS,
+        abi_register::TESTS,
+        abi_info::TESTS,
+        abi_legacy::TESTS,
+        abi_map::TESTS,
+        abi_sync::TESTS,
+        names::TESTS,
+        data_frames::TESTS,
+        data_wait::TESTS,
+        data_buffers::TESTS,
+        putback::TESTS,
+        queues_calls::TESTS,
+        queues_owner::TESTS,
+        queues_traffic::TESTS,
+        hostile_ring::TESTS,
+        hostile_slot::TESTS,
+        lifecycle::TESTS,
+    ]
+    .iter()
+    .flat_map(|t| t.iter())
+    .collect()
+}
