@@ -34,27 +34,32 @@ pub(crate) struct File {
     waiters: Arc<Waiters>,
 }
 
-/// What a sync of all rings of a direction came to, as an errno.
-fn worst(outcomes: impl Iterator<Item = Sync>) -> Result {
-    outcomes.fold(Ok(()), |so_far, outcome| match outcome {
-        // Bad pointers are not an error of the ioctl: the ring was reset, the program sees that.
-        Sync::Done | Sync::Reset => so_far,
-        Sync::Parked => so_far.and(Err(EIO)),
+/// The errno of a sync. Bad pointers are no error of the ioctl: the ring was reset, as the program
+/// sees.
+fn errno(outcome: Sync) -> Result {
+    match outcome {
+        Sync::Done | Sync::Reset => Ok(()),
+        Sync::Parked => Err(EIO),
         Sync::Gone => Err(ENXIO),
-    })
+    }
 }
 
 impl File {
     fn rxsync(&self) -> Result {
         let state = self.state.lock();
         let reg = state.as_ref().ok_or(ENXIO)?;
-        worst(reg.rx.iter().map(|ring| ring.sync(true)))
+        // All rings, also after one that failed.
+        let mut result = Ok(());
+        for ring in &reg.rx {
+            result = errno(ring.sync(true)).and(result);
+        }
+        result
     }
 
     fn txsync(&self) -> Result {
         let state = self.state.lock();
         let reg = state.as_ref().ok_or(ENXIO)?;
-        worst(reg.sync_host_tx().into_iter())
+        reg.sync_host_tx().map_or(Ok(()), errno)
     }
 
     fn queue_request(&self, arg: Addr, add: bool) -> Result {

@@ -4,8 +4,10 @@
 //!
 //! A *region* is what a program maps: three pools of objects (`netmap_if`, rings, buffers) at fixed
 //! offsets, whose pages are allocated as rings need them. [`layout`] says where things are,
-//! [`owner`] who holds which buffer; both are pure. [`region`] owns the pages and their DMA.
+//! [`owner`] who holds which buffer; both are pure. [`region`] owns the pages and their DMA,
+//! [`registry`] knows which regions there are.
 
 pub(crate) mod layout;
 pub(crate) mod owner;
 pub(crate) mod region;
+pub(crate) mod registry;

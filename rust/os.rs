@@ -24,7 +24,7 @@ use crate::ffi;
 pub(crate) fn init_statics() {
     // SAFETY: Called once, by the module's initialisation, before anything can use them.
     unsafe {
-        crate::mem::region::init();
+        crate::mem::registry::init();
         crate::port::init();
     }
 }

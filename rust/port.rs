@@ -5,7 +5,7 @@
 //! A port ends in one of two ways: its fd is released, or its interface goes away under it. Both
 //! give all queues back under rtnl; after the second the fd stays, and everything says ENXIO.
 //!
-//! Lock order: fd, rtnl, `dev`, `queues`, ring, region. The list of all ports is innermost.
+//! Lock order: fd, rtnl, the list of ports, `dev`, `queues`, ring, region.
 
 pub(crate) mod name;
 

@@ -12,7 +12,7 @@ use super::nif::HOST_RINGS;
 use super::register::{name_errno, Want};
 use super::File;
 use crate::mem::layout;
-use crate::mem::region;
+use crate::mem::registry;
 use crate::os::nic::PortInfo as Info;
 use crate::os::user::Addr;
 use crate::os::Caller;
@@ -170,7 +170,7 @@ fn find(header: &Header) -> Result<Info> {
 
 /// The region a request is about: the one named, or the caller's default if it is in use.
 fn region_id(mem_id: u16) -> Result<u16> {
-    region::find(&Caller::current(), mem_id)
+    registry::find(&Caller::current(), mem_id)
 }
 
 fn port_info(header: &Header, req: &mut PortInfo) -> Result {
@@ -201,7 +201,7 @@ fn pools_info(header: &Header, req: &mut PoolsInfo) -> Result {
         pad: [0; 3],
         nr_if_pool_offset: 0,
         nr_if_pool_objtotal: layout::IF_COUNT as u32,
-        nr_if_pool_objsize: (layout::IF_PAGES * layout::PAGE) as u32,
+        nr_if_pool_objsize: layout::PAGE as u32,
         nr_ring_pool_offset: layout::RING_POOL as u64,
         nr_ring_pool_objtotal: layout::RING_COUNT as u32,
         nr_ring_pool_objsize: (layout::RING_PAGES * layout::PAGE) as u32,

@@ -7,6 +7,9 @@
 //! *returning* → the kernel's. start() and stop() run under rtnl or the driver's reset bit, sync in
 //! the program's context; the ring's lock orders them. irq() takes no lock.
 
+mod client;
+mod swap;
+
 use kernel::error::Result;
 use kernel::prelude::*;
 use kernel::sync::atomic::{Atomic, Relaxed};
@@ -14,11 +17,11 @@ use kernel::sync::{new_mutex, Arc, Mutex};
 
 use super::{Shm, Sync};
 use crate::mem::layout::BUF_SIZE;
-use crate::mem::owner::{Claim, Owner};
+use crate::mem::owner::Owner;
 use crate::mem::region::Region;
 use crate::nic::rx82599::{self, Armed, Import};
 use crate::os::dma::DmaDevice;
-use crate::os::nic::{Nic, NicRing, RxClient};
+use crate::os::nic::{Nic, NicRing};
 use crate::os::wait::Waiters;
 use crate::ring::{self, advance, distance, prev};
 use crate::uapi::ext::{counter, state};
@@ -60,6 +63,24 @@ struct Hw {
     counters: [u64; counter::MAX],
 }
 
+impl Hw {
+    /// A ring without buffers, not connected.
+    fn new() -> Self {
+        Hw {
+            nic: None,
+            hwcur: 0,
+            hwtail: 0,
+            next_clean: 0,
+            next_use: 0,
+            armed: KVVec::new(),
+            needs_sync: false,
+            gone: false,
+            reg_idx: 0,
+            counters: [0; counter::MAX],
+        }
+    }
+}
+
 /// What the listing shows of a ring.
 pub(crate) struct RxStatus {
     /// One of [`state`].
@@ -92,7 +113,7 @@ impl RxRing {
             region.lock().free_ring(object);
             return Err(e);
         }
-        // From here on `drop` undoes: the ring is made empty, then filled.
+        let (undo_region, undo_dev) = (region.clone(), dev.clone());
         let ring = Arc::pin_init(
             pin_init!(RxRing {
                 queue,
@@ -103,21 +124,16 @@ impl RxRing {
                 waiters,
                 state: Atomic::new(state::LEAVING),
                 wakeups: Atomic::new(0),
-                hw <- new_mutex!(Hw {
-                    nic: None,
-                    hwcur: 0,
-                    hwtail: 0,
-                    next_clean: 0,
-                    next_use: 0,
-                    armed: KVVec::new(),
-                    needs_sync: false,
-                    gone: false,
-                    reg_idx: 0,
-                    counters: [0; counter::MAX],
-                }, "netmap::RxRing::hw"),
+                hw <- new_mutex!(Hw::new(), "netmap::RxRing::hw"),
             }),
             GFP_KERNEL,
-        )?;
+        )
+        .inspect_err(|_| {
+            let mut mem = undo_region.lock();
+            mem.detach_device(&undo_dev);
+            mem.free_ring(object);
+        })?;
+        // From here on `drop` undoes.
         ring.give_buffers()?;
         ring.region.lock().set_ring(object, Some(ring.clone()));
         Ok(ring)
@@ -314,149 +330,6 @@ impl RxRing {
             }
             done
         })
-    }
-
-    /// Arms a released slot with the buffer its program has put there, or with one of its own if it
-    /// cannot have that. False: the slot cannot be armed now.
-    #[cold]
-    fn rearm(
-        &self,
-        slot: usize,
-        hwtail: u32,
-        armed: &mut KVVec<Armed>,
-        counters: &mut [u64; counter::MAX],
-    ) -> bool {
-        let n = self.shm.n;
-        let Some(shared) = self.shm.slots().get(slot) else {
-            return false;
-        };
-        let wanted = shared.buf_idx.get();
-        let mut mem = self.region.lock();
-        let claimed = match mem.owner(wanted).map(Owner::claim) {
-            Some(Claim::Now) => true,
-            Some(Claim::From { ring, slot: other }) if usize::from(ring) == self.shm.object => {
-                // Ours: the program must hold that slot, beyond this one.
-                let ahead = distance(slot as u32, u32::from(other), n);
-                let mine = ahead != 0 && ahead < distance(slot as u32, hwtail, n);
-                mine && Self::yield_from(armed, usize::from(other), wanted)
-            }
-            Some(Claim::From { ring, slot: other }) => match mem.ring(ring) {
-                None => true,
-                Some(owner) => match owner.yield_buffer(other, wanted) {
-                    Some(yielded) => yielded,
-                    // Its ring is being synced: the slot waits for the next sync.
-                    None => return false,
-                },
-            },
-            Some(Claim::Refused) | None => false,
-        };
-        let before = armed.get(slot).and_then(Armed::buf);
-        let buf = if claimed {
-            counters[counter::SWAPS] += 1;
-            if let Some(before) = before {
-                mem.set_owner(before, Owner::Loose);
-            }
-            wanted
-        } else {
-            counters[counter::BAD_SLOTS] += 1;
-            let own = before.map_or_else(|| mem.alloc_buf(self.owner(slot)), Ok);
-            let Ok(buf) = own else {
-                return false;
-            };
-            shared.buf_idx.set(buf);
-            buf
-        };
-        mem.set_owner(buf, self.owner(slot));
-        match (mem.bus(&self.dev, buf), armed.get_mut(slot)) {
-            (Some((bus, _)), Some(place)) => {
-                *place = Armed::new(buf, bus);
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Forgets that `slot` was armed with `buf`.
-    fn yield_from(armed: &mut KVVec<Armed>, slot: usize, buf: u32) -> bool {
-        match armed.get_mut(slot) {
-            Some(place) if place.buf() == Some(buf) => {
-                *place = Armed::NONE;
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Lets another ring of the region have the buffer of a slot, if a program holds the slot.
-    /// `None`: the ring is busy. The caller has the region's lock, hence only tries for this one.
-    fn yield_buffer(&self, slot: u16, buf: u32) -> Option<bool> {
-        let mut hw = self.hw.try_lock()?;
-        let n = self.shm.n;
-        let held = distance(hw.hwcur, hw.hwtail, n);
-        let user = distance(hw.hwcur, u32::from(slot), n) < held;
-        Some(user && Self::yield_from(&mut hw.armed, usize::from(slot), buf))
-    }
-}
-
-impl RxClient for RxRing {
-    fn start(&self, mut nic: NicRing) -> Result {
-        let mut guard = self.hw.lock();
-        let hw = &mut *guard;
-        let n = self.shm.n;
-        if nic.descs().len() != n as usize {
-            pr_err!("queue {}: ring size changed under netmap\n", self.queue);
-            return Err(ERANGE);
-        }
-        // The NIC begins at descriptor 0, the kernel's part of the ring at hwtail: the program
-        // keeps the slots it holds.
-        let kernel = n - distance(hw.hwcur, hw.hwtail, n);
-        for (i, desc) in nic.descs().iter().enumerate() {
-            let slot = advance(hw.hwtail, i as u32, n) as usize;
-            match hw.armed.get(slot) {
-                Some(armed) if (i as u32) < kernel && *armed != Armed::NONE => {
-                    if hw.needs_sync {
-                        self.dev.sync_for_device(armed.bus);
-                    }
-                    rx82599::arm(desc, armed);
-                }
-                _ => rx82599::arm(desc, &Armed::NONE),
-            }
-        }
-        hw.next_clean = 0;
-        hw.next_use = kernel % n;
-        hw.reg_idx = nic.reg_idx;
-        hw.counters[counter::STARTS] += 1;
-        nic.set_tail(prev(hw.next_use, n));
-        hw.nic = Some(nic);
-        drop(guard);
-        self.set_state(state::NETMAP);
-        self.waiters.wake();
-        Ok(())
-    }
-
-    fn stop(&self) {
-        self.hw.lock().nic = None;
-        self.set_state(state::PARKED);
-        self.waiters.wake();
-    }
-
-    fn irq(&self) {
-        self.wakeups.add(1, Relaxed);
-        self.waiters.wake();
-    }
-
-    fn gone(&self) {
-        {
-            let mut hw = self.hw.lock();
-            hw.nic = None;
-            hw.gone = true;
-        }
-        self.set_state(state::KERNEL);
-        self.waiters.wake();
-    }
-
-    fn is_gone(&self) -> bool {
-        self.hw.lock().gone
     }
 }
 

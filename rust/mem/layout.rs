@@ -16,8 +16,6 @@ pub(crate) const MAX_SLOTS: u32 = 4096;
 
 /// `netmap_if` objects: one per registered fd.
 pub(crate) const IF_COUNT: usize = 128;
-/// Pages of each.
-pub(crate) const IF_PAGES: usize = 1;
 /// Ring offsets a `netmap_if` has room for.
 pub(crate) const MAX_RING_OFS: usize = (PAGE - crate::shm::RING_OFS_OFFSET) / 8;
 
@@ -39,7 +37,7 @@ pub(crate) const BUF_COUNT: usize = CHUNK_COUNT * BUFS_PER_CHUNK;
 pub(crate) const FIRST_BUF: u32 = 2;
 
 /// Where the rings begin.
-pub(crate) const RING_POOL: usize = IF_COUNT * IF_PAGES * PAGE;
+pub(crate) const RING_POOL: usize = IF_COUNT * PAGE;
 /// Where the buffers begin.
 pub(crate) const BUF_POOL: usize = RING_POOL + RING_COUNT * RING_PAGES * PAGE;
 /// Size of the whole.
@@ -49,7 +47,7 @@ const _: () = assert!(MEMSIZE <= u32::MAX as usize);
 
 /// Where `netmap_if` number `i` is.
 pub(crate) const fn if_offset(i: usize) -> usize {
-    i * IF_PAGES * PAGE
+    i * PAGE
 }
 
 /// Where ring object `i` is.
@@ -60,8 +58,8 @@ pub(crate) const fn ring_offset(i: usize) -> usize {
 /// What a page of the mapping belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// Page of a `netmap_if`: object, page in it.
-    If(usize, usize),
+    /// A `netmap_if`, which is one page.
+    If(usize),
     /// Page of a ring: object, page in it.
     Ring(usize, usize),
     /// Page of buffers: run, page in it.
@@ -76,7 +74,7 @@ pub(crate) fn place(pgoff: u64) -> Option<Place> {
     let rings = RING_POOL / PAGE;
     let bufs = BUF_POOL / PAGE;
     Some(if page < rings {
-        Place::If(page / IF_PAGES, page % IF_PAGES)
+        Place::If(page)
     } else if page < bufs {
         Place::Ring((page - rings) / RING_PAGES, (page - rings) % RING_PAGES)
     } else {

@@ -21,7 +21,7 @@ use crate::os::Caller;
 
 /// Whose a region is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Key {
+pub(crate) struct Key {
     uid: u32,
     netns: u64,
 }
@@ -69,105 +69,9 @@ struct IfObject {
     used: bool,
 }
 
-kernel::sync::global_lock! {
-    // SAFETY: Initialised by `init`, before the device can be opened.
-    unsafe(uninit) static REGISTRY: Mutex<KVec<Entry>> = KVec::new();
-}
-
-/// A region in use, with the number of fds that use it.
-struct Entry {
-    region: Arc<Region>,
-    fds: u32,
-}
-
-/// Makes the registry usable.
-///
-/// # Safety
-///
-/// Once, at the module's start.
-#[expect(unsafe_code, reason = "a global lock has no safe initialiser")]
-pub(crate) unsafe fn init() {
-    // SAFETY: Once by the caller's promise.
-    unsafe { REGISTRY.init() };
-}
-
-/// An fd's use of a region; the region goes with the last.
-pub(crate) struct Lease(Arc<Region>);
-
-impl core::ops::Deref for Lease {
-    type Target = Arc<Region>;
-
-    fn deref(&self) -> &Arc<Region> {
-        &self.0
-    }
-}
-
-impl Lease {
-    /// The caller's default region, or the one it names by id: its own only.
-    ///
-    /// # Errors
-    ///
-    /// EINVAL: no region of the caller has that id. ENOMEM.
-    pub(crate) fn get(caller: &Caller, mem_id: u16) -> Result<Self> {
-        let key = Key::of(caller);
-        let mut registry = REGISTRY.lock();
-        let found = registry.iter_mut().find(|e| e.region.is(key, mem_id));
-        if let Some(entry) = found {
-            entry.fds += 1;
-            return Ok(Lease(entry.region.clone()));
-        }
-        if mem_id != 0 {
-            return Err(EINVAL);
-        }
-        let id = (1..=u16::MAX)
-            .find(|id| registry.iter().all(|e| e.region.id != *id))
-            .ok_or(ENOMEM)?;
-        let region = Arc::pin_init(Region::new(id, key), GFP_KERNEL)?;
-        region.lock().populate()?;
-        registry.push(
-            Entry {
-                region: region.clone(),
-                fds: 1,
-            },
-            GFP_KERNEL,
-        )?;
-        Ok(Lease(region))
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        let mut registry = REGISTRY.lock();
-        if let Some(at) = registry
-            .iter()
-            .position(|e| Arc::ptr_eq(&e.region, &self.0))
-        {
-            registry[at].fds -= 1;
-            if registry[at].fds == 0 {
-                let _ = registry.remove(at);
-            }
-        }
-    }
-}
-
-/// The id of the caller's region that a request means; 0 where it is the default, not yet in use.
-///
-/// # Errors
-///
-/// EINVAL: no region of the caller has that id.
-pub(crate) fn find(caller: &Caller, mem_id: u16) -> Result<u16> {
-    let key = Key::of(caller);
-    let registry = REGISTRY.lock();
-    let found = registry.iter().find(|e| e.region.is(key, mem_id));
-    match found {
-        Some(entry) => Ok(entry.region.id),
-        None if mem_id == 0 => Ok(0),
-        None => Err(EINVAL),
-    }
-}
-
 impl Key {
-    fn of(caller: &Caller) -> Self {
+    /// The caller's.
+    pub(crate) fn of(caller: &Caller) -> Self {
         Key {
             uid: caller.uid,
             netns: caller.netns,
@@ -177,11 +81,12 @@ impl Key {
 
 impl Region {
     /// Is it this user's, and the one of that id (0: any)?
-    fn is(&self, key: Key, mem_id: u16) -> bool {
+    pub(crate) fn is(&self, key: Key, mem_id: u16) -> bool {
         self.key == key && (mem_id == 0 || self.id == mem_id)
     }
 
-    fn new(id: u16, key: Key) -> impl PinInit<Self> {
+    /// An empty region.
+    pub(crate) fn new(id: u16, key: Key) -> impl PinInit<Self> {
         pin_init!(Region {
             id,
             key,
@@ -204,7 +109,7 @@ impl Region {
     pub(crate) fn with_page<R>(&self, pgoff: u64, f: impl FnOnce(&Chunk, usize) -> R) -> Option<R> {
         let inner = self.inner.lock();
         match layout::place(pgoff)? {
-            Place::If(i, page) => inner.ifs.get(i).map(|o| f(&o.mem, page)),
+            Place::If(i) => inner.ifs.get(i).map(|o| f(&o.mem, 0)),
             Place::Ring(i, page) => inner.rings.get(i).map(|o| f(&o.mem, page)),
             Place::Bufs(i, page) => inner.chunks.get(i).map(|c| f(&c.mem, page)),
         }
@@ -227,7 +132,7 @@ impl Inner {
         if i == layout::IF_COUNT {
             return Err(ENOMEM);
         }
-        let mem = Arc::new(Chunk::new(layout::IF_PAGES)?, GFP_KERNEL)?;
+        let mem = Arc::new(Chunk::new(1)?, GFP_KERNEL)?;
         let object = IfObject {
             mem: mem.clone(),
             used: true,
@@ -402,7 +307,7 @@ impl Inner {
     }
 
     /// Adds a run of buffers to the pool, mapped for every attached device.
-    fn populate(&mut self) -> Result {
+    pub(crate) fn populate(&mut self) -> Result {
         let at = self.chunks.len();
         if at == CHUNK_COUNT {
             return Err(ENOMEM);

@@ -92,7 +92,7 @@ pub(crate) fn import(descs: &[RxDesc], slots: &[Slot], buf_size: u32, total: &mu
         let hi = desc.hi.get();
         if hi & (DD | EOP) == DD {
             let len = length(hi, buf_size);
-            slot.len_flags.set(len | (NS_MOREFRAG as u32) << 16);
+            slot.len_flags.set(len | u32::from(NS_MOREFRAG) << 16);
             total.slots = total.slots.wrapping_add(1);
             total.bytes = total.bytes.wrapping_add(u64::from(len));
             done += 1;

@@ -119,8 +119,8 @@ impl Chunk {
     /// `len` bytes at byte `offset`, as a raw place: the program may be writing there.
     pub(crate) fn bytes(&self, offset: usize, len: usize) -> Option<RawBytes> {
         let end = offset.checked_add(len)?;
-        // SAFETY: In bounds by the check.
         (end <= self.pages * PAGE).then(|| RawBytes {
+            // SAFETY: In bounds by the check.
             ptr: unsafe { self.ptr.add(offset) }.as_ptr(),
             len,
         })

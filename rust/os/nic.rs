@@ -43,6 +43,17 @@ pub(crate) struct PortInfo {
     pub(crate) tx_slots: u32,
 }
 
+/// A driver's errno, as programs expect it of netmap.
+fn as_netmap_says(e: Error) -> Error {
+    if e == ENODEV {
+        ENXIO
+    } else if e == ENOENT {
+        EINVAL
+    } else {
+        e
+    }
+}
+
 /// What a driver calls for a queue that is out.
 pub(crate) trait RxClient: Send + Sync + 'static {
     /// The ring is enabled and empty: fill it and write its tail.
@@ -78,7 +89,7 @@ impl Nic {
         let info = self.ops().info.ok_or(EOPNOTSUPP)?;
         let mut port = MaybeUninit::<ffi::nm_nic_port>::zeroed();
         // SAFETY: `dev` is of this driver, rtnl is held, `port` is valid for writing.
-        to_result(unsafe { info(dev.as_ptr(), port.as_mut_ptr()) })?;
+        to_result(unsafe { info(dev.as_ptr(), port.as_mut_ptr()) }).map_err(as_netmap_says)?;
         // SAFETY: Zeroed, then filled by the driver; all its fields are integers and a pointer.
         let port = unsafe { port.assume_init() };
         Ok(PortInfo {
@@ -143,7 +154,7 @@ impl<T: RxClient> Taken<T> {
         let result = to_result(unsafe { take(dev.as_ptr(), queue, &Calls::<T>::TABLE, private) });
         if let Err(e) = result {
             taken.forgotten();
-            return Err(e);
+            return Err(as_netmap_says(e));
         }
         Ok(taken)
     }

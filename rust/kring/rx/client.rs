@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the driver asks of a ring: start, stop, interrupt, farewell.
+
+use kernel::error::Result;
+use kernel::prelude::*;
+use kernel::sync::atomic::Relaxed;
+
+use super::RxRing;
+use crate::nic::rx82599::{self, Armed};
+use crate::os::nic::{NicRing, RxClient};
+use crate::ring::{advance, distance, prev};
+use crate::uapi::ext::{counter, state};
+
+impl RxClient for RxRing {
+    fn start(&self, mut nic: NicRing) -> Result {
+        let mut guard = self.hw.lock();
+        let hw = &mut *guard;
+        let n = self.shm.n;
+        if nic.descs().len() != n as usize {
+            pr_err!("queue {}: ring size changed under netmap\n", self.queue);
+            return Err(ERANGE);
+        }
+        // The NIC begins at descriptor 0, the kernel's part of the ring at hwtail: the program
+        // keeps the slots it holds.
+        let kernel = n - distance(hw.hwcur, hw.hwtail, n);
+        for (i, desc) in nic.descs().iter().enumerate() {
+            let slot = advance(hw.hwtail, i as u32, n) as usize;
+            match hw.armed.get(slot) {
+                Some(armed) if (i as u32) < kernel && *armed != Armed::NONE => {
+                    if hw.needs_sync {
+                        self.dev.sync_for_device(armed.bus);
+                    }
+                    rx82599::arm(desc, armed);
+                }
+                _ => rx82599::arm(desc, &Armed::NONE),
+            }
+        }
+        hw.next_clean = 0;
+        hw.next_use = kernel % n;
+        hw.reg_idx = nic.reg_idx;
+        hw.counters[counter::STARTS] += 1;
+        nic.set_tail(prev(hw.next_use, n));
+        hw.nic = Some(nic);
+        drop(guard);
+        self.set_state(state::NETMAP);
+        self.waiters.wake();
+        Ok(())
+    }
+
+    fn stop(&self) {
+        self.hw.lock().nic = None;
+        self.set_state(state::PARKED);
+        self.waiters.wake();
+    }
+
+    fn irq(&self) {
+        self.wakeups.add(1, Relaxed);
+        self.waiters.wake();
+    }
+
+    fn gone(&self) {
+        {
+            let mut hw = self.hw.lock();
+            hw.nic = None;
+            hw.gone = true;
+        }
+        self.set_state(state::KERNEL);
+        self.waiters.wake();
+    }
+
+    fn is_gone(&self) -> bool {
+        self.hw.lock().gone
+    }
+}
