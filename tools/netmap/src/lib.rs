@@ -58,4 +58,4 @@ pub use name::PortName;
 pub use port::Port;
 pub use queues::{Kind, QueueInfo, Queues, State, COUNTERS};
 pub use rx::{Batch, RxRing, RxSlot, Shape, Slots};
-pub use tx::{PushError, TxRing};
+pub use tx::{PushError, Tally, TxRing};

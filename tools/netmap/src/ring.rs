@@ -172,4 +172,58 @@ impl SlotPtr {
     slot_field!(buf_idx, set_buf_idx, buf_idx, u32);
     slot_field!(len, set_len, len, u16);
     slot_field!(flags, set_flags, flags, u16);
+
+    /// The first half of the slot in one load.
+    #[inline(always)]
+    pub(crate) fn word(self) -> Word {
+        // SAFETY: as above; a slot is aligned to 8 bytes.
+        Word(unsafe { ptr::read_volatile(self.0.as_ptr().cast::<u64>()) })
+    }
+
+    /// Replace the first half of the slot in one store.
+    #[inline(always)]
+    pub(crate) fn set_word(self, word: Word) {
+        // SAFETY: as above.
+        unsafe { ptr::write_volatile(self.0.as_ptr().cast::<u64>(), word.0) }
+    }
+}
+
+/// Buffer index, length and flags of a slot together: bits 0 to 31, 32 to 47 and 48
+/// to 63 (x86_64 is little-endian).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Word(u64);
+
+const _: () = {
+    assert!(offset_of!(netmap_slot, buf_idx) == 0);
+    assert!(offset_of!(netmap_slot, len) == 4 && offset_of!(netmap_slot, flags) == 6);
+    assert!(cfg!(target_endian = "little"));
+};
+
+impl Word {
+    /// Bytes in the slot.
+    #[inline(always)]
+    pub(crate) fn len(self) -> u32 {
+        (self.0 >> 32) as u32 & 0xffff
+    }
+
+    /// Index of its buffer.
+    #[inline(always)]
+    pub(crate) fn buf_idx(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// Are these flags set?
+    #[inline(always)]
+    pub(crate) fn has(self, flags: u16) -> bool {
+        self.0 & (u64::from(flags) << 48) != 0
+    }
+
+    /// The same length with the buffer of `other`, marked as changed; of the flags
+    /// only those in `keep` stay.
+    #[inline(always)]
+    pub(crate) fn with_buffer_of(self, other: Self, keep: u16) -> Self {
+        let mask = (u64::from(keep) << 48) | (0xffff << 32);
+        let changed = u64::from(crate::abi::NS_BUF_CHANGED) << 48;
+        Self((self.0 & mask) | changed | u64::from(other.buf_idx()))
+    }
 }

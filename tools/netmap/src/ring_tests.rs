@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Both ends of a ring against each other, in memory.
 
-use crate::abi::NS_BUF_CHANGED;
+use crate::abi::{NS_BUF_CHANGED, NS_MOREFRAG};
 use crate::rx::{RxRing, Shape};
 use crate::testing::{FakeRing, BUF};
 use crate::tx::{PushError, TxRing};
@@ -178,4 +178,100 @@ fn a_full_ring_hands_the_slot_back() {
     drop(t);
     assert_eq!(host.content(3), b"late");
     assert_eq!(host.pointers(), (0, 2));
+}
+
+#[test]
+fn counting_knows_packets_from_slots() {
+    let ring = FakeRing::new(8, 1);
+    ring.place(6, 3);
+    for (i, more) in [(6, false), (7, true), (0, true), (1, false), (2, false)] {
+        ring.deliver(i, &[1; 100], more);
+    }
+    assert_eq!(rx(&ring).acquire().slots().count(), (3, 500));
+    assert_eq!(ring.pointers(), (3, 3));
+}
+
+/// Eight slots: single packets "a" "b", a long one of three slots, single "c".
+fn mixed(mem_id: u16) -> FakeRing {
+    let nic = FakeRing::new(8, mem_id);
+    nic.place(5, 3);
+    nic.deliver(5, b"a", false);
+    nic.deliver(6, b"b", false);
+    nic.deliver(7, b"long", true);
+    nic.deliver(0, b"long", true);
+    nic.deliver(1, b"end", false);
+    nic.deliver(2, b"c", false);
+    nic
+}
+
+#[test]
+fn chosen_packets_are_forwarded_whole() {
+    for mem_id in [1, 2] {
+        let (nic, host) = (mixed(1), FakeRing::new(8, mem_id));
+        host.place(6, 5);
+        let mut seen = Vec::new();
+        let mut t = tx(&host);
+        let mut r = rx(&nic);
+        let tally = t.forward_where(&mut r.acquire().slots(), |slot, len| {
+            seen.push((slot.payload()[0], len));
+            slot.payload() != b"b"
+        });
+        drop((t, r));
+        assert_eq!(seen, [(b'a', 1), (b'b', 1), (b'l', 11), (b'c', 1)]);
+        assert_eq!((tally.packets, tally.bytes, tally.forwarded), (4, 14, 3));
+        assert_eq!(host.pointers(), (3, 5));
+        assert_eq!(nic.pointers(), (3, 3));
+        let lens: Vec<u16> = [6, 7, 0, 1, 2].map(|i| host.geo.slot(i).len()).into();
+        assert_eq!(lens, [1, 4, 4, 3, 1]);
+        let more = [6, 7, 0, 1, 2].map(|i| host.geo.slot(i).flags() & NS_MOREFRAG != 0);
+        assert_eq!(more, [false, true, true, false, false]);
+    }
+}
+
+#[test]
+fn forwarding_stops_before_a_packet_that_does_not_fit() {
+    let (nic, host) = (mixed(1), FakeRing::new(8, 1));
+    host.place(0, 4);
+    let mut t = tx(&host);
+    let mut r = rx(&nic);
+    let mut batch = r.acquire();
+    let tally = t.forward_where(&mut batch.slots(), |_, _| true);
+    assert_eq!(tally.forwarded, 2);
+    assert_eq!(batch.len(), 4, "the long one waits");
+    t.publish();
+    host.place(2, 1);
+    t.refresh();
+    assert_eq!(
+        t.forward_where(&mut batch.slots(), |_, _| true).forwarded,
+        2
+    );
+    assert!(batch.is_empty());
+}
+
+#[test]
+fn no_buffer_is_ever_in_two_places() {
+    // The fakes number buffers alike; give the host ring its own numbers.
+    let (nic, host) = (FakeRing::new(8, 1), FakeRing::new(8, 1));
+    for i in 0..8 {
+        host.geo.slot(i).set_buf_idx(100 + i);
+    }
+    let mut state = 1u32;
+    for round in 0..500u32 {
+        let n = nic.pointers().0;
+        nic.place(n, (n + 5) % 8);
+        let h = host.pointers().0;
+        host.place(h, (h + 7) % 8);
+        let mut t = tx(&host);
+        let mut r = rx(&nic);
+        t.forward_where(&mut r.acquire().slots(), |_, _| {
+            state = state.wrapping_mul(1_103_515_245).wrapping_add(12345);
+            state & 0x1_0000 != 0
+        });
+        let mut all: Vec<u32> = (0..8)
+            .flat_map(|i| [nic.geo.slot(i).buf_idx(), host.geo.slot(i).buf_idx()])
+            .collect();
+        all.sort_unstable();
+        let want: Vec<u32> = (2..10).chain(100..108).collect();
+        assert_eq!(all, want, "round {round}");
+    }
 }

@@ -113,13 +113,36 @@ pub struct Shape {
 /// A walk over the slots of a batch, each once.
 #[derive(Debug)]
 pub struct Slots<'b> {
-    geo: &'b Geometry,
-    cur: u32,
-    end: u32,
+    pub(crate) geo: &'b Geometry,
+    pub(crate) cur: u32,
+    pub(crate) end: u32,
     next: &'b mut u32,
 }
 
 impl Slots<'_> {
+    /// Packets and bytes of all that is left: the whole of a loop that only
+    /// counts, a few instructions per packet.
+    pub fn count(self) -> (u64, u64) {
+        let (n, parts, bytes) = (self.len() as u64, 0u64, 0u64);
+        let (parts, bytes) = self.fold((parts, bytes), |(parts, bytes), s| {
+            let word = s.slot.word();
+            (
+                parts + u64::from(word.has(NS_MOREFRAG)),
+                bytes + u64::from(word.len()),
+            )
+        });
+        (n - parts, bytes)
+    }
+
+    /// The slot at `i`, where the ring is.
+    #[inline(always)]
+    pub(crate) fn at(&self, i: u32) -> RxSlot<'_> {
+        RxSlot {
+            geo: self.geo,
+            slot: self.geo.slot(i),
+        }
+    }
+
     /// The packet that begins at the next slot; None at the end, or while it has
     /// not come completely.
     #[inline]
@@ -187,21 +210,23 @@ impl<'b> Iterator for Slots<'b> {
     /// and the like run on, without a test for the wrap per slot.
     #[inline]
     fn fold<B, F: FnMut(B, RxSlot<'b>) -> B>(mut self, init: B, mut f: F) -> B {
+        let geo = self.geo;
         let mut acc = init;
-        let (from, end) = (self.cur, self.end);
-        let (first, second) = if from <= end {
-            (from..end, 0..0)
-        } else {
-            (from..self.geo.num_slots, 0..end)
+        let (mut i, end) = (self.cur, self.end);
+        let slot = |i| RxSlot {
+            geo,
+            slot: geo.slot(i),
         };
-        for i in first.chain(second) {
-            acc = f(
-                acc,
-                RxSlot {
-                    geo: self.geo,
-                    slot: self.geo.slot(i),
-                },
-            );
+        if i > end {
+            while i < geo.num_slots {
+                acc = f(acc, slot(i));
+                i += 1;
+            }
+            i = 0;
+        }
+        while i < end {
+            acc = f(acc, slot(i));
+            i += 1;
         }
         self.cur = end;
         acc

@@ -6,9 +6,9 @@
 //! Slots are filled in order and made visible together when the ring is dropped
 //! or [`TxRing::publish`] is called; the next `poll` or txsync takes them.
 
-use crate::abi::{NS_BUF_CHANGED, NS_MOREFRAG};
-use crate::ring::Geometry;
-use crate::rx::{distance, RxSlot};
+use crate::abi::NS_MOREFRAG;
+use crate::ring::{Geometry, SlotPtr};
+use crate::rx::{distance, RxSlot, Slots};
 use std::cell::Cell;
 use std::fmt;
 use std::ptr;
@@ -32,6 +32,25 @@ impl fmt::Display for PushError {
 }
 
 impl std::error::Error for PushError {}
+
+/// What became of packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Looked at.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Forwarded.
+    pub forwarded: u64,
+}
+
+/// Swap the buffers of a received and of a free slot.
+#[inline(always)]
+fn swap(rx: SlotPtr, tx: SlotPtr) {
+    let (r, t) = (rx.word(), tx.word());
+    tx.set_word(r.with_buffer_of(r, NS_MOREFRAG));
+    rx.set_word(r.with_buffer_of(t, u16::MAX));
+}
 
 /// A TX ring of a [`crate::Port`]; one at a time per ring.
 #[derive(Debug)]
@@ -105,16 +124,82 @@ impl<'p> TxRing<'p> {
             let more = rx.flags() & NS_MOREFRAG;
             return self.copy(slot.payload(), more).map_err(|_| slot);
         }
-        let tx = self.geo.slot(self.next);
-        let idx = rx.buf_idx();
-        rx.set_buf_idx(tx.buf_idx());
-        tx.set_buf_idx(idx);
-        tx.set_len(rx.len());
-        let flags = rx.flags();
-        tx.set_flags((flags & NS_MOREFRAG) | NS_BUF_CHANGED);
-        rx.set_flags(flags | NS_BUF_CHANGED);
+        swap(rx, self.geo.slot(self.next));
         self.step();
         Ok(())
+    }
+
+    /// Forward those packets of `slots` that `wanted` says yes to, until the
+    /// packets or the free slots run out. It is given the packet's first slot
+    /// and its length; all slots of a packet go the same way. What it says no to
+    /// is dropped with the batch.
+    ///
+    /// After this returned with packets left in `slots`, [`Self::publish`], sync,
+    /// [`Self::refresh`] and call it again.
+    #[inline]
+    pub fn forward_where(
+        &mut self,
+        slots: &mut Slots<'_>,
+        mut wanted: impl FnMut(&RxSlot<'_>, u32) -> bool,
+    ) -> Tally {
+        let mut tally = Tally::default();
+        let (from, to) = (slots.geo, self.geo);
+        let same = from.mem_id == to.mem_id;
+        let (mut cur, end) = (slots.cur, slots.end);
+        let (mut next, tail) = (self.next, self.tail);
+        while cur != end && next != tail {
+            let slot = slots.at(cur);
+            let word = slot.parts().1.word();
+            if word.has(NS_MOREFRAG) || !same {
+                (slots.cur, self.next) = (cur, next);
+                let went_on = self.forward_long(slots, &mut wanted, &mut tally);
+                (cur, next) = (slots.cur, self.next);
+                if !went_on {
+                    break;
+                }
+                continue;
+            }
+            tally.packets += 1;
+            tally.bytes += u64::from(word.len());
+            if wanted(&slot, word.len()) {
+                tally.forwarded += 1;
+                swap(slot.parts().1, to.slot(next));
+                next = to.next(next);
+            }
+            cur = from.next(cur);
+        }
+        slots.cur = cur;
+        self.dirty |= next != self.next;
+        self.next = next;
+        tally
+    }
+
+    /// The same for one packet of several slots, or between two regions. False if
+    /// it has not come completely or there is no room.
+    #[cold]
+    fn forward_long(
+        &mut self,
+        slots: &mut Slots<'_>,
+        wanted: &mut impl FnMut(&RxSlot<'_>, u32) -> bool,
+        tally: &mut Tally,
+    ) -> bool {
+        let Some(shape) = slots.peek_packet() else {
+            return false;
+        };
+        if self.space() < shape.slots as usize {
+            return false;
+        }
+        let yes = wanted(&slots.at(slots.cur), shape.bytes);
+        for slot in slots.by_ref().take(shape.slots as usize) {
+            if yes {
+                // There is room for all of it.
+                let _ = self.forward(slot);
+            }
+        }
+        tally.packets += 1;
+        tally.bytes += u64::from(shape.bytes);
+        tally.forwarded += u64::from(yes);
+        true
     }
 
     fn copy(&mut self, packet: &[u8], flags: u16) -> Result<(), PushError> {

@@ -7,7 +7,7 @@
 use crate::stats::{Counts, QueueStats, Stats};
 use crate::verdict::{Rules, Verdict};
 use anyhow::{anyhow, Context, Result};
-use netmap::{Port, TxRing};
+use netmap::Port;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::Arc;
@@ -214,78 +214,38 @@ fn drain(port: &Port, queue: u16, rules: &Rules) -> Result<Counts> {
     if batch.is_empty() {
         return Ok(counts);
     }
-    if rules.constant() == Some(Verdict::Drop) {
-        (counts.packets, counts.bytes) = batch.slots().fold((0, 0), |(n, bytes), slot| {
-            (
-                n + u64::from(!slot.more_frags()),
-                bytes + u64::from(slot.len()),
-            )
-        });
+    let constant = rules.constant();
+    if constant == Some(Verdict::Drop) {
+        (counts.packets, counts.bytes) = batch.slots().count();
         counts.dropped = counts.packets;
         return Ok(counts);
     }
     let mut host = port.host_tx_ring()?;
-    while !judge_until_full(&mut batch, &mut host, rules, &mut counts) {
-        let before = host.space();
+    loop {
+        let mut slots = batch.slots();
+        let tally = match constant {
+            Some(_) => host.forward_where(&mut slots, |_, _| true),
+            None => host.forward_where(&mut slots, |slot, len| {
+                rules.judge(slot.payload(), len) == Verdict::Pass
+            }),
+        };
+        counts.packets += tally.packets;
+        counts.bytes += tally.bytes;
+        counts.passed += tally.forwarded;
+        counts.dropped += tally.packets - tally.forwarded;
+        let Some(waiting) = slots.peek_packet() else {
+            return Ok(counts);
+        };
+        // The host ring has no room for the next packet: push what is there.
         host.publish();
         port.txsync()?;
         host.refresh();
-        if host.space() <= before {
-            lose_one(&mut batch, &mut counts);
+        if host.space() < waiting.slots as usize {
+            // The stack takes nothing: drop a packet rather than stall the ring.
+            slots.by_ref().take(waiting.slots as usize).for_each(drop);
+            counts.packets += 1;
+            counts.bytes += u64::from(waiting.bytes);
+            counts.lost += 1;
         }
-    }
-    Ok(counts)
-}
-
-/// Judge packet after packet; false if the host ring has no room for the next.
-#[inline]
-fn judge_until_full(
-    batch: &mut netmap::Batch<'_>,
-    host: &mut TxRing<'_>,
-    rules: &Rules,
-    counts: &mut Counts,
-) -> bool {
-    let constant = rules.constant();
-    let mut slots = batch.slots();
-    while let Some(shape) = slots.peek_packet() {
-        if shape.slots as usize > host.space() {
-            return false;
-        }
-        let Some(first) = slots.next() else {
-            return true;
-        };
-        let verdict = match constant {
-            Some(v) => v,
-            None => rules.judge(first.payload(), shape.bytes),
-        };
-        counts.packets += 1;
-        counts.bytes += u64::from(shape.bytes);
-        let rest = slots.by_ref().take(shape.slots as usize - 1);
-        match verdict {
-            Verdict::Drop => {
-                counts.dropped += 1;
-                rest.for_each(drop);
-            }
-            Verdict::Pass => {
-                // There is room for all of it: see above.
-                counts.passed += 1;
-                let _ = host.forward(first);
-                rest.for_each(|slot| {
-                    let _ = host.forward(slot);
-                });
-            }
-        }
-    }
-    true
-}
-
-/// The stack takes nothing: drop a packet rather than stall the ring.
-fn lose_one(batch: &mut netmap::Batch<'_>, counts: &mut Counts) {
-    let mut slots = batch.slots();
-    if let Some(shape) = slots.peek_packet() {
-        counts.packets += 1;
-        counts.bytes += u64::from(shape.bytes);
-        counts.lost += 1;
-        slots.by_ref().take(shape.slots as usize).for_each(drop);
     }
 }
