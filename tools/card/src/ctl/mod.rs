@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The control protocol: one request line, zero or more answer lines, then `ok` or `err TEXT`.
+
+mod counts;
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use log::warn;
+
+use crate::card::Card;
+use crate::rx::{MAX_FRAME, MIN_FRAME};
+use crate::shared::{Running, Shared};
+use crate::stats::{Counters, QUEUES};
+use crate::wire::generator::Generator;
+use crate::wire::pcap::Capture;
+use crate::wire::profile;
+
+/// Frames of one `send` per turn of the lock.
+const SEND_BATCH: u64 = 128;
+
+const HELP: &str = "\
+counts [reset]                     what the card counted
+send HEX [xN]                      N copies of this frame arrive now
+gen start NAME profile=udp|flows|dnsflood [rate=PPS] [count=N] [burst=N] [wait=1]
+    [size=BYTES] [dmac=] [smac=] [src=] [dst=] [sport=] [dport=] [flows=N] [zone=NAME] [seed=N]
+gen stop NAME|all
+gen list
+replay FILE [rate=PPS] [loop=N] [wait=1] [burst=N]
+link up|down
+txlog start|stop|get               frames the guest sends
+trace on FILE|off                  register trace
+fault rxq N stuck|dead|length on|off
+fault port gone|crc on|off
+fault list
+bench template HEX                 the frame of the bench's doorbell
+info
+quit
+";
+
+/// Accepts clients for ever, a thread each.
+pub fn serve(listener: &UnixListener, shared: &Arc<Shared>) {
+    let base = Arc::new(Mutex::new(Counters::default()));
+    for client in listener.incoming() {
+        match client {
+            Ok(stream) => {
+                let ctl = Ctl {
+                    shared: shared.clone(),
+                    base: base.clone(),
+                };
+                let run = move || ctl.talk(&stream);
+                if thread::Builder::new()
+                    .name("client".into())
+                    .spawn(run)
+                    .is_err()
+                {
+                    warn!("no thread for another control client");
+                }
+            }
+            Err(e) => warn!("control socket: {e}"),
+        }
+    }
+}
+
+/// One client's view.
+struct Ctl {
+    shared: Arc<Shared>,
+    /// The counters at the last `counts reset`.
+    base: Arc<Mutex<Counters>>,
+}
+
+type Answer = Result<String, String>;
+
+impl Ctl {
+    fn talk(&self, stream: &UnixStream) {
+        let mut lines = BufReader::new(stream);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            match lines.read_until(b'\n', &mut line) {
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
+            }
+            let text = String::from_utf8_lossy(&line);
+            let text = text.trim();
+            if text.is_empty() {
+                continue;
+            }
+            let mut answer = match self.command(text) {
+                Ok(mut lines) => {
+                    if !lines.is_empty() && !lines.ends_with('\n') {
+                        lines.push('\n');
+                    }
+                    lines + "ok"
+                }
+                Err(e) => format!("err {e}"),
+            };
+            answer.push('\n');
+            let mut out = stream;
+            if out.write_all(answer.as_bytes()).is_err() {
+                return;
+            }
+            if text == "quit" {
+                // SAFETY: a signal to this very process; the main thread waits for it.
+                unsafe { libc::kill(libc::getpid(), libc::SIGTERM) };
+            }
+        }
+    }
+
+    fn command(&self, line: &str) -> Answer {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            ["counts"] => {
+                let base = self.base.lock().unwrap_or_else(PoisonError::into_inner);
+                Ok(self.shared.with(|card, _| counts::show(card, &base)))
+            }
+            ["counts", "reset"] => {
+                let now = self.shared.with(|card, _| card.counters.clone());
+                *self.base.lock().unwrap_or_else(PoisonError::into_inner) = now;
+                Ok(String::new())
+            }
+            ["send", hex] => self.send(hex, 1),
+            ["send", hex, n] => {
+                let n = n.strip_prefix('x').and_then(|n| n.parse().ok());
+                self.send(hex, n.ok_or("how often? e.g. x100")?)
+            }
+            ["gen", "start", name, ref options @ ..] => self.gen_start(name, options),
+            ["gen", "stop", name] => self.gen_stop(name),
+            ["gen", "list"] => Ok(self.gen_list()),
+            ["replay", file, ref options @ ..] => self.replay(file, options),
+            ["link", state @ ("up" | "down")] => {
+                let up = state == "up";
+                self.shared.with(|card, now| card.set_link(up, now));
+                if let Some(tap) = &self.shared.tap {
+                    tap.set_carrier(up);
+                }
+                Ok(String::new())
+            }
+            ["txlog", what @ ("start" | "stop" | "get")] => Ok(self.txlog(what)),
+            ["trace", "on", file] => self
+                .shared
+                .with(|card, _| card.trace.on(file))
+                .map(|()| String::new())
+                .map_err(|e| format!("{file}: {e}")),
+            ["trace", "off"] => self
+                .shared
+                .with(|card, _| card.trace.off())
+                .map(|()| String::new())
+                .map_err(|e| e.to_string()),
+            ["fault", "list"] => Ok(self.shared.with(|card, _| fault_list(card))),
+            ["fault", "port", name, state @ ("on" | "off")] => self
+                .shared
+                .with(|card, _| fault_port(card, name, state == "on")),
+            ["fault", "rxq", q, name, state @ ("on" | "off")] => {
+                let q = q.parse().ok().filter(|&q| q < QUEUES);
+                let q: usize = q.ok_or(format!("queues are 0 to {}", QUEUES - 1))?;
+                let done = self
+                    .shared
+                    .with(|card, _| card.rx.rings[q].fault.set(name, state == "on"));
+                match done {
+                    true => Ok(String::new()),
+                    false => Err(format!("{name}: no such fault (stuck, dead, length)")),
+                }
+            }
+            ["bench", "template", hex] => {
+                let f = frame(hex)?;
+                self.shared.with(|card, _| card.bench.template = f);
+                Ok(String::new())
+            }
+            ["info"] => Ok(self.shared.with(|card, _| info(&self.shared.name, card))),
+            ["help"] => Ok(HELP.into()),
+            ["quit"] => Ok(String::new()),
+            _ => Err(format!("{line}: not understood; 'help' lists the commands")),
+        }
+    }
+
+    fn send(&self, hex: &str, n: u64) -> Answer {
+        let f = frame(hex)?;
+        let mut left = n;
+        while left > 0 {
+            let batch = left.min(SEND_BATCH);
+            self.shared.with(|card, now| {
+                for _ in 0..batch {
+                    card.receive(&f);
+                }
+                card.after_rx(now);
+            });
+            left -= batch;
+        }
+        Ok(String::new())
+    }
+
+    fn gen_start(&self, name: &str, options: &[&str]) -> Answer {
+        let mut options = pairs(options)?;
+        let at = options.iter().position(|o| o.0 == "profile");
+        let profile = options.swap_remove(at.ok_or("which profile=?")?).1;
+        let mac = self.shared.with(|card, _| card.mac);
+        // Options about pace are the generator's, the rest the profile's.
+        let mut pace = Vec::new();
+        options.retain(|o| {
+            let mine = matches!(o.0, "rate" | "count" | "burst" | "wait");
+            if mine {
+                pace.push(*o);
+            }
+            !mine
+        });
+        let source = profile::source(profile, mac, &options)?;
+        self.start(name, source, &pace)
+    }
+
+    fn replay(&self, file: &str, options: &[&str]) -> Answer {
+        let mut options = pairs(options)?;
+        let mut rounds = 1;
+        if let Some(at) = options.iter().position(|o| o.0 == "loop") {
+            let n = options.swap_remove(at).1;
+            rounds = n.parse().map_err(|_| format!("loop={n}: a number"))?;
+        }
+        let bytes = std::fs::read(file).map_err(|e| format!("{file}: {e}"))?;
+        let source = Capture::parse(&bytes, rounds).map_err(|e| format!("{file}: {e}"))?;
+        self.start("replay", Box::new(source), &options)
+    }
+
+    fn start(
+        &self,
+        name: &str,
+        source: Box<dyn crate::wire::generator::Source>,
+        pace: &[(&str, &str)],
+    ) -> Answer {
+        let mut gen = Generator::new(name, source, self.shared.now());
+        for (key, value) in pace {
+            if !gen.option(key, value)? {
+                return Err(format!("{key}: no such option"));
+            }
+        }
+        let mut gens = self.shared.gens.urgent();
+        if gens.iter().any(|r| r.gen.name == name && r.gen.running) {
+            return Err(format!("{name} is running"));
+        }
+        gens.retain(|r| r.gen.name != name);
+        gens.push(Running {
+            gen,
+            again: Vec::new(),
+        });
+        drop(gens);
+        self.shared.bell.ring();
+        Ok(String::new())
+    }
+
+    fn gen_stop(&self, name: &str) -> Answer {
+        let mut gens = self.shared.gens.urgent();
+        let mut hit = name == "all";
+        for r in gens.iter_mut() {
+            if name == "all" || r.gen.name == name {
+                r.gen.running = false;
+                hit = true;
+            }
+        }
+        match hit {
+            true => Ok(list(&gens)),
+            false => Err(format!("{name}: no such generator")),
+        }
+    }
+
+    fn gen_list(&self) -> String {
+        list(&self.shared.gens.urgent())
+    }
+
+    fn txlog(&self, what: &str) -> String {
+        let mut log = self
+            .shared
+            .txlog
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match what {
+            "start" => {
+                log.frames.clear();
+                log.on = true;
+                String::new()
+            }
+            "stop" => {
+                log.on = false;
+                String::new()
+            }
+            _ => log.frames.iter().map(|f| hex(f) + "\n").collect(),
+        }
+    }
+}
+
+fn list(gens: &[Running]) -> String {
+    gens.iter()
+        .map(|r| {
+            let g = &r.gen;
+            format!(
+                "gen {} sent={} skipped={} running={}\n",
+                g.name,
+                g.sent,
+                g.skipped,
+                u8::from(g.running)
+            )
+        })
+        .collect()
+}
+
+fn fault_port(card: &mut Card, name: &str, on: bool) -> Answer {
+    match name {
+        "gone" => card.fault.gone = on,
+        "crc" => card.fault.crc = on,
+        _ => return Err(format!("{name}: no such fault (gone, crc)")),
+    }
+    Ok(String::new())
+}
+
+fn fault_list(card: &Card) -> String {
+    let mut s = format!(
+        "fault port gone={} crc={}\n",
+        u8::from(card.fault.gone),
+        u8::from(card.fault.crc)
+    );
+    for (q, r) in card.rx.rings.iter().enumerate() {
+        let f = r.fault;
+        if f != Default::default() {
+            s += &format!(
+                "fault rxq {q} stuck={} dead={} length={}\n",
+                u8::from(f.stuck),
+                u8::from(f.dead),
+                u8::from(f.length)
+            );
+        }
+    }
+    s
+}
+
+fn info(name: &str, card: &Card) -> String {
+    let m = card.mac;
+    format!(
+        "card name={name} mac={:02x}:{:02x}:{:02x}:{:02x}:{:02x}:{:02x} link={} guest={} \
+         rxen={} filters={} irqs={} dma_faults={} buffered={} blocked={}\n",
+        m[0],
+        m[1],
+        m[2],
+        m[3],
+        m[4],
+        m[5],
+        if card.phy.link { "up" } else { "down" },
+        if card.attached { "attached" } else { "none" },
+        u8::from(card.rx.filter.on),
+        card.rx.fdir.len(),
+        card.irq.fired.iter().sum::<u64>(),
+        card.dma.faults.get(),
+        card.rx.waiting(),
+        u8::from(card.rx.blocked()),
+    )
+}
+
+fn pairs<'a>(options: &[&'a str]) -> Result<Vec<(&'a str, &'a str)>, String> {
+    options
+        .iter()
+        .map(|o| o.split_once('=').ok_or(format!("{o}: KEY=VALUE is needed")))
+        .collect()
+}
+
+/// A frame in hex; short ones are padded, as a wire carries no shorter.
+fn frame(hex: &str) -> Result<Vec<u8>, String> {
+    let byte = |c: &[u8]| {
+        let s = std::str::from_utf8(c).ok()?;
+        u8::from_str_radix(s, 16).ok().filter(|_| c.len() == 2)
+    };
+    let f: Option<Vec<u8>> = hex.as_bytes().chunks(2).map(byte).collect();
+    let mut f = f.ok_or("the frame is not in hex")?;
+    if f.len() < 14 || f.len() > MAX_FRAME {
+        return Err(format!("a frame has 14 to {MAX_FRAME} bytes"));
+    }
+    f.resize(f.len().max(MIN_FRAME), 0);
+    Ok(f)
+}
+
+fn hex(f: &[u8]) -> String {
+    f.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests;
