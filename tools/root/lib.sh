@@ -141,14 +141,15 @@ need_mmdebstrap() {
 		die "this host is not Debian 12 or 13 and has no mmdebstrap; install mmdebstrap and the Debian archive keyring by hand, or use Debian 12 or 13" ;;
 	esac
 	if ! command -v mmdebstrap >/dev/null; then
-		say "installing mmdebstrap on this host (the only package that is installed outside the made root)"
-		apt-get update -qq >&2 ||
-			die "'apt-get update' failed: the network or the host's apt sources are not usable"
-		DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends mmdebstrap >&2 ||
-			die "mmdebstrap could not be installed from the host's apt sources"
+		quietly "$NM_CACHE/log/mmdebstrap.log" "installing mmdebstrap on this host (the only package outside the made root)" \
+			install_mmdebstrap
 	fi
 	[ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || [ -e /etc/apt/trusted.gpg.d ] ||
 		die "no Debian archive keyring on this host; install debian-archive-keyring"
+}
+
+install_mmdebstrap() {
+	apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends mmdebstrap
 }
 
 # debian_tree TARGET PACKAGES [SUITE…]: make a minimal Debian tree (a folder, or a .tar)
