@@ -113,13 +113,20 @@ void ixgbe_netmap_rx_regs(struct ixgbe_adapter *adapter, struct ixgbe_ring *ring
 	struct ixgbe_netmap *nm = &adapter->netmap;
 	struct ixgbe_hw *hw = &adapter->hw;
 	int q = ixgbe_nm_index(adapter, ring);
-	u32 rscctl;
+	u32 val;
 
 	if (q < 0 || !test_bit(q, nm->hold))
 		return;
 
 	if (!test_bit(q, nm->user)) {
-		/* on its way back; the sweep that sets VLAN strip left it out */
+		/*
+		 * On its way back.  It is enabled some milliseconds before it is
+		 * filled and must not block the packet buffer meanwhile; the sweep
+		 * that comes after sets DROP_EN as the port has it.
+		 */
+		val = IXGBE_READ_REG(hw, IXGBE_SRRCTL(ring->reg_idx));
+		IXGBE_WRITE_REG(hw, IXGBE_SRRCTL(ring->reg_idx), val | IXGBE_SRRCTL_DROP_EN);
+		/* the sweep that sets VLAN strip left the queue out */
 		*rxdctl &= ~IXGBE_RXDCTL_VME;
 		if (adapter->netdev->features & NETIF_F_HW_VLAN_CTAG_RX)
 			*rxdctl |= IXGBE_RXDCTL_VME;
@@ -139,8 +146,8 @@ void ixgbe_netmap_rx_regs(struct ixgbe_adapter *adapter, struct ixgbe_ring *ring
 			IXGBE_RXBUFFER_2K >> IXGBE_SRRCTL_BSIZEPKT_SHIFT |
 			IXGBE_SRRCTL_DESCTYPE_ADV_ONEBUF | IXGBE_SRRCTL_DROP_EN);
 
-	rscctl = IXGBE_READ_REG(hw, IXGBE_RSCCTL(ring->reg_idx));
-	IXGBE_WRITE_REG(hw, IXGBE_RSCCTL(ring->reg_idx), rscctl & ~IXGBE_RSCCTL_RSCEN);
+	val = IXGBE_READ_REG(hw, IXGBE_RSCCTL(ring->reg_idx));
+	IXGBE_WRITE_REG(hw, IXGBE_RSCCTL(ring->reg_idx), val & ~IXGBE_RSCCTL_RSCEN);
 
 	*rxdctl &= ~IXGBE_RXDCTL_VME;
 	/* X540 and later: longer frames span descriptors, as they do on the 82599 */
