@@ -127,7 +127,7 @@ impl Card {
     fn load_mac(&mut self) {
         let m = self.mac;
         let low = u32::from_le_bytes([m[0], m[1], m[2], m[3]]);
-        let high = u32::from(m[4]) | u32::from(m[5]) << 8 | RAH_AV;
+        let high = u32::from(m[4]) | (u32::from(m[5]) << 8) | RAH_AV;
         self.rx.filter.set_ral(0, low);
         self.rx.filter.set_rah(0, high);
     }
@@ -444,7 +444,7 @@ mod tests {
         c.write(0x0000, CTRL_RST | CTRL_GIO_DIS, 0);
         assert_eq!(c.read(0), CTRL_GIO_DIS);
         assert_eq!(c.read(8), 0);
-        assert_eq!(c.read(0x5400), 0x829f_36a0 & 0xffff_ffff);
+        assert_eq!(c.read(0x5400), 0x829f_36a0);
         assert_eq!(c.read(0x5404), 0x8000_9059);
         c.write(0, 0, 0);
         assert_eq!(c.read(8), STATUS_GIO);

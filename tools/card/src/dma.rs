@@ -242,7 +242,7 @@ mod tests {
         assert!(dma.write_desc(0xff0, [1, 2]));
         assert_eq!(dma.read_desc(0xff0), Some([1, 2]));
         assert!(dma.write_desc_status(0xff0, 9));
-        assert_eq!(dma.read_desc(0xff0), Some([1, 2 | 9 << 32]));
+        assert_eq!(dma.read_desc(0xff0), Some([1, 2 | (9 << 32)]));
         assert_eq!(dma.read_desc(0xff8), None);
         assert_eq!(dma.read_desc(0x1000), None);
     }

@@ -38,7 +38,7 @@ impl Eeprom {
 
     pub fn read_eec(&self) -> u32 {
         let grant = if self.eec & EEC_REQ != 0 { EEC_GNT } else { 0 };
-        (self.eec & EEC_RW) | grant | EEC_PRES | EEC_ARD | SIZE_FIELD << 11
+        (self.eec & EEC_RW) | grant | EEC_PRES | EEC_ARD | (SIZE_FIELD << 11)
     }
 
     pub fn write_eec(&mut self, v: u32) {
@@ -53,7 +53,7 @@ impl Eeprom {
     pub fn write_eerd(&mut self, v: u32) {
         let addr = v & 0xfffc;
         let word = self.words.get((addr >> 2) as usize).copied();
-        self.eerd = u32::from(word.unwrap_or(0xffff)) << 16 | addr | 2;
+        self.eerd = (u32::from(word.unwrap_or(0xffff)) << 16) | addr | 2;
     }
 }
 
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     fn word(e: &mut Eeprom, addr: u32) -> u16 {
-        e.write_eerd(addr << 2 | 1);
+        e.write_eerd((addr << 2) | 1);
         let v = e.read_eerd();
         assert_eq!(v & 3, 2, "DONE, not START");
         (v >> 16) as u16

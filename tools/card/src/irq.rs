@@ -117,7 +117,7 @@ impl Irq {
 
     /// The least time between two interrupts of a vector, in nanoseconds (units of 2 us).
     fn interval(&self, v: usize) -> u64 {
-        u64::from(self.eitr[v] >> 3 & 0x1ff) * 2000
+        u64::from((self.eitr[v] >> 3) & 0x1ff) * 2000
     }
 
     pub fn eicr(&self) -> u32 {
@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn the_throttle_holds_back_and_says_until_when() {
         let mut irq = unit();
-        irq.set_eitr(0, 0x8000_0000 | 10 << 3); // 20 us
+        irq.set_eitr(0, 0x8000_0000 | (10 << 3)); // 20 us
         irq.unmask_ex(0, 1);
         irq.raise_queue(0, false);
         assert_eq!(fire(&mut irq, 1000).0, [0]);

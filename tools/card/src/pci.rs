@@ -88,7 +88,7 @@ impl Pci {
     fn msix(&mut self) {
         self.put(CAP_MSIX, &[0x11, CAP_EXP as u8]);
         self.put16(CAP_MSIX + 2, VECTORS as u16 - 1);
-        self.put32(CAP_MSIX + 4, 0x0000 | 4); // table: BAR4 + 0
+        self.put32(CAP_MSIX + 4, 4); // table: BAR4 + 0
         self.put32(CAP_MSIX + 8, 0x2000 | 4); // pending bits: BAR4 + 0x2000
         self.allow(CAP_MSIX + 2, &[0x00, 0xc0]);
     }

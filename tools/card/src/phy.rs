@@ -127,7 +127,7 @@ impl Phy {
             }
             _ => {
                 if self.bits < 8 {
-                    self.shift = self.shift << 1 | u8::from(data);
+                    self.shift = (self.shift << 1) | u8::from(data);
                 }
                 self.bits += 1;
             }
@@ -271,12 +271,12 @@ mod tests {
         }
         fn byte_out(&mut self, b: u8) -> bool {
             for i in (0..8).rev() {
-                self.bit_out(b >> i & 1 != 0);
+                self.bit_out((b >> i) & 1 != 0);
             }
             !self.bit_in()
         }
         fn byte_in(&mut self, ack: bool) -> u8 {
-            let b = (0..8).fold(0, |v, _| v << 1 | u8::from(self.bit_in()));
+            let b = (0..8).fold(0, |v, _| (v << 1) | u8::from(self.bit_in()));
             self.bit_out(!ack);
             b
         }

@@ -142,14 +142,11 @@ pub fn cast(frame: &[u8]) -> Cast {
 
 /// The size classes of the statistics: 64, -127, -255, -511, -1023, more (with FCS).
 fn size_class(len: usize) -> usize {
-    match len + 4 {
-        ..=64 => 0,
-        ..=127 => 1,
-        ..=255 => 2,
-        ..=511 => 3,
-        ..=1023 => 4,
-        _ => 5,
-    }
+    // The boundaries count the FCS.
+    [64, 127, 255, 511, 1023]
+        .iter()
+        .position(|&most| len + 4 <= most)
+        .unwrap_or(5)
 }
 
 /// What a statistics register counts.
@@ -271,7 +268,7 @@ mod tests {
     #[test]
     fn wide_counters_keep_their_high_half() {
         let (mut c, regs, mut s) = (Counters::default(), Regs::new(), StatRegs::default());
-        c.rx_bytes = 5 << 32 | 7;
+        c.rx_bytes = (5 << 32) | 7;
         assert_eq!(s.read(0x4088, Stat::GorcLow, 0, &c, &regs), 7);
         c.rx_bytes += 1;
         assert_eq!(s.read(0x408c, Stat::GorcHigh, 0, &c, &regs), 5);

@@ -3,6 +3,7 @@
 
 mod counts;
 
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,6 +37,7 @@ fault rxq N stuck|dead|length on|off
 fault port gone|crc on|off
 fault list
 bench template HEX                 the frame of the bench's doorbell
+regs                               the registers that are modelled, with what is stored
 info
 quit
 ";
@@ -169,6 +171,7 @@ impl Ctl {
                 self.shared.with(|card, _| card.bench.template = f);
                 Ok(String::new())
             }
+            ["regs"] => Ok(self.shared.with(|card, _| card.regs.describe())),
             ["info"] => Ok(self.shared.with(|card, _| info(&self.shared.name, card))),
             ["help"] => Ok(HELP.into()),
             ["quit"] => Ok(String::new()),
@@ -289,18 +292,16 @@ impl Ctl {
 }
 
 fn list(gens: &[Running]) -> String {
-    gens.iter()
-        .map(|r| {
-            let g = &r.gen;
-            format!(
-                "gen {} sent={} skipped={} running={}\n",
-                g.name,
-                g.sent,
-                g.skipped,
-                u8::from(g.running)
-            )
-        })
-        .collect()
+    let mut s = String::new();
+    for Running { gen: g, .. } in gens {
+        let (name, on) = (&g.name, u8::from(g.running));
+        let _ = writeln!(
+            s,
+            "gen {name} sent={} skipped={} running={on}",
+            g.sent, g.skipped
+        );
+    }
+    s
 }
 
 fn fault_port(card: &mut Card, name: &str, on: bool) -> Answer {
@@ -377,7 +378,10 @@ fn frame(hex: &str) -> Result<Vec<u8>, String> {
 }
 
 fn hex(f: &[u8]) -> String {
-    f.iter().map(|b| format!("{b:02x}")).collect()
+    f.iter().fold(String::new(), |mut s, b| {
+        let _ = write!(s, "{b:02x}");
+        s
+    })
 }
 
 #[cfg(test)]

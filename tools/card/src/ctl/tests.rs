@@ -59,6 +59,8 @@ fn link_faults_info_and_help() {
         "{s}"
     );
     assert!(ok(&c, "help").contains("counts"));
+    let regs = ok(&c, "regs");
+    assert!(regs.contains("reg RXCTRL at=0x03000 n=1 value=0x00000001 part=\"receive DMA\""));
 }
 
 #[test]

@@ -5,6 +5,8 @@
 
 mod table;
 
+use std::fmt::Write;
+
 use crate::pci::BAR0_SIZE;
 use crate::stats::Stat;
 
@@ -137,6 +139,22 @@ impl Regs {
         }
     }
 
+    /// The table in words, a row each, with what is stored in the first element (for registers
+    /// with a behaviour of their own that may not be what a driver reads).
+    pub fn describe(&self) -> String {
+        let mut s = String::new();
+        for r in table::ROWS {
+            let (at, n, part) = (r.at, r.n, r.part);
+            let v = self.get(at);
+            let _ = writeln!(
+                s,
+                "reg {} at={at:#07x} n={n} value={v:#010x} part={part:?}",
+                r.name
+            );
+        }
+        s
+    }
+
     /// Back to reset values; `all` includes what only power-on clears.
     pub fn reset(&mut self, all: bool) {
         for (i, v) in self.val.iter_mut().enumerate() {
@@ -153,7 +171,6 @@ impl Regs {
 /// Offsets that other rooms read by name.
 pub mod at {
     pub const CTRL: u32 = 0x00000;
-    pub const ESDP: u32 = 0x00020;
     pub const RXCTRL: u32 = 0x03000;
     pub const RXPBSIZE0: u32 = 0x03c00;
     pub const RXCSUM: u32 = 0x05000;
@@ -167,13 +184,11 @@ pub mod at {
     pub const SECRXCTRL: u32 = 0x08d00;
     pub const RQSMR: u32 = 0x02300;
     pub const TQSM: u32 = 0x08600;
-    pub const FDIRCTRL: u32 = 0x0ee00;
     pub const FDIRIPSA: u32 = 0x0ee18;
     pub const FDIRIPDA: u32 = 0x0ee1c;
     pub const FDIRPORT: u32 = 0x0ee20;
     pub const FDIRVLAN: u32 = 0x0ee24;
     pub const FDIRHASH: u32 = 0x0ee28;
-    pub const FDIRCMD: u32 = 0x0ee2c;
     pub const FDIRDIP4M: u32 = 0x0ee3c;
     pub const FDIRSIP4M: u32 = 0x0ee40;
     pub const FDIRTCPM: u32 = 0x0ee44;

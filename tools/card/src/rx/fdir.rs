@@ -137,7 +137,7 @@ impl Fdir {
     /// FDIRCTRL: (re)initialises the table; returns what the register reads afterwards.
     pub fn set_ctrl(&mut self, v: u32) -> u32 {
         self.perfect = v & CTRL_PERFECT != 0;
-        self.flex_at = (v >> 16 & 0x1f) as usize * 2;
+        self.flex_at = ((v >> 16) & 0x1f) as usize * 2;
         self.by_id.clear();
         self.by_key.clear();
         v | CTRL_INIT_DONE
@@ -175,7 +175,7 @@ impl Fdir {
             dport: (port >> 16) as u16,
             vlan: vlan as u16,
             flex: ((vlan >> 16) as u16).swap_bytes(),
-            l4: (cmd >> 5 & 3) as u8,
+            l4: ((cmd >> 5) & 3) as u8,
         };
         self.remove(id);
         if self.by_id.len() >= CAPACITY {
@@ -183,7 +183,7 @@ impl Fdir {
         }
         let filter = Filter {
             key,
-            queue: (cmd >> 16 & 0x7f) as u8,
+            queue: ((cmd >> 16) & 0x7f) as u8,
             drop: cmd & CMD_DROP != 0,
         };
         self.by_id.insert(id, filter);
@@ -321,7 +321,7 @@ mod tests {
         // compare dst-port under 0xfff0: ignore the low nibble
         regs.set(
             at::FDIRUDPM,
-            u32::from(0x000fu16.reverse_bits()) << 16 | 0xffff,
+            (u32::from(0x000fu16.reverse_bits()) << 16) | 0xffff,
         );
         fdir.set_masks(&regs);
         assert_eq!(look(&fdir, 0x30), Hit::Queue { queue: 3, id: 2045 });

@@ -96,7 +96,7 @@ impl Filter {
             .ra
             .iter()
             .filter(|r| r.1 & RAH_AV != 0)
-            .map(|&(lo, hi)| u64::from(hi & 0xffff) << 32 | u64::from(lo))
+            .map(|&(lo, hi)| (u64::from(hi & 0xffff) << 32) | u64::from(lo))
             .collect();
     }
 
@@ -109,7 +109,7 @@ impl Filter {
     pub fn accepts(&self, f: &[u8], vlan: Option<u16>) -> bool {
         if let Some(id) = vlan.filter(|_| self.vlan_filter) {
             let id = usize::from(id & 0xfff);
-            if self.vfta[id >> 5] >> (id & 31) & 1 == 0 {
+            if (self.vfta[id >> 5] >> (id & 31)) & 1 == 0 {
                 return false;
             }
         }
@@ -131,14 +131,14 @@ impl Filter {
 
     /// Twelve bits of the address, chosen by MCSTCTRL.MO, index the table.
     fn hashed(&self, f: &[u8]) -> bool {
-        let top = u32::from(f[4]) | u32::from(f[5]) << 8;
+        let top = u32::from(f[4]) | (u32::from(f[5]) << 8);
         let h = match self.mcstctrl & 3 {
             0 => top >> 4,
             1 => top >> 3,
             2 => top >> 2,
             _ => top,
         } & 0xfff;
-        self.mta[(h >> 5) as usize] >> (h & 31) & 1 != 0
+        (self.mta[(h >> 5) as usize] >> (h & 31)) & 1 != 0
     }
 }
 

@@ -100,11 +100,11 @@ impl Ring {
     }
 
     pub fn set_base_low(&mut self, v: u32) {
-        self.base = self.base >> 32 << 32 | u64::from(v & !0x7f);
+        self.base = (self.base >> 32 << 32) | u64::from(v & !0x7f);
     }
 
     pub fn set_base_high(&mut self, v: u32) {
-        self.base = u64::from(v) << 32 | (self.base & 0xffff_ffff);
+        self.base = (u64::from(v) << 32) | (self.base & 0xffff_ffff);
     }
 
     pub fn set_len(&mut self, v: u32) {
@@ -192,8 +192,8 @@ impl Ring {
             };
             let shown = self.fault.length(here as u16);
             let back = [
-                u64::from(v.info) | u64::from(v.hash) << 32,
-                u64::from(st) | u64::from(shown) << 32 | u64::from(tag) << 48,
+                u64::from(v.info) | (u64::from(v.hash) << 32),
+                u64::from(st) | (u64::from(shown) << 32) | (u64::from(tag) << 48),
             ];
             let _ = dma.write_desc(at, back);
             self.head += 1;

@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn the_published_ipv4_vectors() {
         let mut r = unit();
-        let cases: [([u8; 4], u16, [u8; 4], u16, u32, u32); 3] = [
+        let cases = [
             (
                 [66, 9, 149, 187],
                 2794,

@@ -143,7 +143,7 @@ impl Tx {
 
     /// Takes in one descriptor; true if a packet is complete.
     fn descriptor(&mut self, q: usize, dma: &Dma, d: &Fetched) -> bool {
-        if d.cmd & CMD_DEXT != 0 && d.cmd >> 20 & 0xf == TYPE_CONTEXT {
+        if d.cmd & CMD_DEXT != 0 && (d.cmd >> 20) & 0xf == TYPE_CONTEXT {
             self.contexts[q] = Context::of(d.addr, d.cmd, d.opt);
             return false;
         }
@@ -168,7 +168,7 @@ mod tests {
     use crate::wire::frame::udp4;
 
     const RING: u64 = 0x1000;
-    const DATA: u32 = CMD_DEXT | 3 << 20;
+    const DATA: u32 = CMD_DEXT | (3 << 20);
 
     fn unit() -> (Dma, Tx) {
         let mut tx = Tx::new();
@@ -181,7 +181,7 @@ mod tests {
     }
 
     fn put(dma: &Dma, i: u64, addr: u64, cmd: u32, opt: u32) {
-        let v = [addr, u64::from(cmd) | u64::from(opt) << 32];
+        let v = [addr, u64::from(cmd) | (u64::from(opt) << 32)];
         assert!(dma.write_desc(RING + 16 * i, v));
     }
 

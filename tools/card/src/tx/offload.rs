@@ -48,14 +48,14 @@ impl Context {
         let w = addr as u32;
         Self {
             ip_len: (w & 0x1ff) as usize,
-            mac_len: (w >> 9 & 0x7f) as usize,
+            mac_len: ((w >> 9) & 0x7f) as usize,
             vlan: (w >> 16) as u16,
-            l4: match cmd >> 11 & 3 {
+            l4: match (cmd >> 11) & 3 {
                 0 => L4::Udp,
                 1 => L4::Tcp,
                 _ => L4::Sctp,
             },
-            l4_len: (opt >> 8 & 0xff) as usize,
+            l4_len: ((opt >> 8) & 0xff) as usize,
             mss: (opt >> 16) as usize,
         }
     }
@@ -219,7 +219,7 @@ fn crc32c(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0u32, |mut crc, &b| {
         crc ^= u32::from(b);
         for _ in 0..8 {
-            crc = crc >> 1 ^ if crc & 1 != 0 { 0x82f6_3b78 } else { 0 };
+            crc = (crc >> 1) ^ if crc & 1 != 0 { 0x82f6_3b78 } else { 0 };
         }
         crc
     })
@@ -235,9 +235,9 @@ mod tests {
 
     fn context(l4: u32, l4_len: u32, mss: u32) -> Context {
         Context::of(
-            u64::from(20u32 | 14 << 9 | 7 << 16),
+            u64::from(20u32 | (14 << 9) | (7 << 16)),
             l4 << 11,
-            l4_len << 8 | mss << 16,
+            (l4_len << 8) | (mss << 16),
         )
     }
 

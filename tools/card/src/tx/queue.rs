@@ -56,11 +56,11 @@ impl Queue {
     }
 
     pub fn set_base_low(&mut self, v: u32) {
-        self.base = self.base >> 32 << 32 | u64::from(v & !0x7f);
+        self.base = (self.base >> 32 << 32) | u64::from(v & !0x7f);
     }
 
     pub fn set_base_high(&mut self, v: u32) {
-        self.base = u64::from(v) << 32 | (self.base & 0xffff_ffff);
+        self.base = (u64::from(v) << 32) | (self.base & 0xffff_ffff);
     }
 
     pub fn set_len(&mut self, v: u32) {

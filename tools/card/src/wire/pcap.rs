@@ -52,7 +52,7 @@ impl Capture {
             let data = file
                 .get(at + 16..at + 16 + len)
                 .ok_or_else(|| format!("frame {n} is cut off"))?;
-            if len < 14 || len > MAX_FRAME {
+            if !(14..=MAX_FRAME).contains(&len) {
                 return Err(format!("frame {n} has {len} bytes, not 14 to {MAX_FRAME}"));
             }
             let from = cap.bytes.len();
