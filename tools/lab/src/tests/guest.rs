@@ -76,6 +76,9 @@ fn console_trouble(vm: &mut Vm, tally: &mut Tally) {
 pub struct KtapReader {
     part: String,
     verbose: bool,
+    /// Diagnostics follow the result they belong to (scripts), not precede it (nm_test).
+    after: bool,
+    show: bool,
     plan: Option<usize>,
     results: usize,
     diagnostics: Vec<String>,
@@ -91,11 +94,21 @@ impl KtapReader {
         Self {
             part: part.to_string(),
             verbose,
+            after: false,
+            show: false,
             plan: None,
             results: 0,
             diagnostics: Vec::new(),
             done: Vec::new(),
             bailed_out: false,
+        }
+    }
+
+    /// The same for programs that explain a failure after its line.
+    pub fn explained_after(part: &str, verbose: bool) -> Self {
+        Self {
+            after: true,
+            ..Self::new(part, verbose)
         }
     }
 
@@ -115,8 +128,8 @@ impl KtapReader {
             if is_timing(trimmed) && !self.verbose {
                 return;
             }
-            if self.verbose {
-                line(&format!("  {text}"));
+            if self.verbose || self.show {
+                line(&format!("#     {}", trimmed.trim_start_matches("# ")));
             }
             self.diagnostics.push(trimmed.to_string());
             if self.diagnostics.len() > 200 {
@@ -125,6 +138,7 @@ impl KtapReader {
             return;
         };
         self.results += 1;
+        self.show = self.after && !result.ok;
         self.done.push(result.name.to_string());
         let before = std::mem::take(&mut self.diagnostics);
         if !args.wants(result.name) {
@@ -135,7 +149,7 @@ impl KtapReader {
             (true, Some(why)) => tally.skipped(&self.part, result.name, why),
             (false, _) => {
                 let mut why = result.note.to_string();
-                if !self.verbose {
+                if !self.verbose && !self.after {
                     for text in before.iter().rev().take(30).rev() {
                         why.push('\n');
                         why.push_str(text.trim_start_matches("# "));

@@ -12,15 +12,19 @@ use std::os::fd::FromRawFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Folders besides the workspace whose `run` prints KTAP about this host's build.
-const SCRIPTS: &[&str] = &["ixgbe_patch/test", "tools/root/test"];
+/// Programs besides the workspace's that print KTAP about this host's build.
+const SCRIPTS: &[&str] = &[
+    "ixgbe_patch/test",
+    "tools/root/test/run",
+    "tools/examples/check",
+];
 
 pub fn run(args: &TestArgs, tally: &mut Tally) -> Result<()> {
     cargo(args, tally)?;
-    for dir in SCRIPTS {
-        let script = checkout().join(dir).join("run");
+    for name in SCRIPTS {
+        let script = checkout().join(name);
         if script.exists() {
-            ktap_script(dir, &script, args, tally)?;
+            ktap_script(&script, args, tally)?;
         }
     }
     Ok(())
@@ -142,10 +146,10 @@ fn test_line(text: &str) -> Option<(&str, &str)> {
 }
 
 /// Run a script that prints KTAP.
-fn ktap_script(part: &str, script: &Path, args: &TestArgs, tally: &mut Tally) -> Result<()> {
+fn ktap_script(script: &Path, args: &TestArgs, tally: &mut Tally) -> Result<()> {
     let mut command = Command::new(script);
     command.current_dir(checkout());
-    let mut ktap = super::guest::KtapReader::new(part, args.verbose);
+    let mut ktap = super::guest::KtapReader::explained_after("host", args.verbose);
     let status = each_line(&mut command, |text| ktap.take(text, args, tally))?;
     ktap.end(status, tally);
     Ok(())
