@@ -162,6 +162,7 @@ mod tests {
             ),
         ];
         for (src, sport, dst, dport, ip, full) in cases {
+            let (sport, dport): (u16, u16) = (sport, dport);
             let a = [src, dst].concat();
             let b = [sport.to_be_bytes(), dport.to_be_bytes()].concat();
             assert_eq!(r.toeplitz(&a, &[]), ip);
