@@ -59,6 +59,26 @@ pub fn path(ifname: &str, pid: u32) -> PathBuf {
     Path::new(DIRECTORY).join(format!("{ifname}-{pid}.sock"))
 }
 
+/// Remove the sockets of processes that are gone.
+pub fn remove_stale() -> io::Result<()> {
+    remove_stale_in(Path::new(DIRECTORY))
+}
+
+fn remove_stale_in(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
+        let pid = name
+            .strip_suffix(".sock")
+            .and_then(|n| n.rsplit_once('-'))
+            .and_then(|(_, pid)| pid.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
 /// The serving end; the socket is removed when it is dropped.
 #[derive(Debug)]
 pub struct Server {
@@ -216,6 +236,21 @@ mod tests {
         drop(server);
         assert!(!path.exists());
         fs::remove_dir(&dir).expect("rmdir");
+    }
+
+    #[test]
+    fn sockets_of_the_dead_go_those_of_the_living_stay() {
+        let dir = std::env::temp_dir().join(format!("netmap-stale-{}", std::process::id()));
+        fs::create_dir_all(&dir).expect("mkdir");
+        let ours = format!("eth-3-{}.sock", std::process::id());
+        for name in ["eth3-4294967294.sock", "eth3-4294967294.json", &ours] {
+            fs::write(dir.join(name), "").expect("write");
+        }
+        remove_stale_in(&dir).expect("remove");
+        assert!(!dir.join("eth3-4294967294.sock").exists());
+        assert!(dir.join("eth3-4294967294.json").exists());
+        assert!(dir.join(ours).exists());
+        fs::remove_dir_all(&dir).expect("rmdir");
     }
 
     fn sys_wait(server: &Server) {

@@ -38,6 +38,7 @@ pub mod abi;
 mod builder;
 pub mod control;
 mod error;
+mod explain;
 mod extra;
 pub mod name;
 mod port;

@@ -4,9 +4,9 @@
 use crate::abi::{self, ext};
 use crate::builder::Builder;
 use crate::error::{Error, Op, Result};
+use crate::explain::explain;
 use crate::extra::{ExtraBuf, ListHead};
 use crate::name::PortName;
-use crate::queues::{Kind, Queues};
 use crate::ring::Geometry;
 use crate::rx::RxRing;
 use crate::sys::{self, Mapping};
@@ -53,6 +53,7 @@ impl Port {
         let object = object(&name);
         let fd =
             sys::open_device().map_err(|e| Error::system(Op::OpenDevice, abi::NETMAP_DEVICE, e))?;
+        let queue = (name.mode == abi::NR_REG_ONE_NIC).then_some(name.ring);
         let mut reg = abi::nmreq_register {
             nr_mode: name.mode,
             nr_ringid: name.ring,
@@ -62,7 +63,7 @@ impl Port {
             ..Default::default()
         };
         sys::register(fd.as_fd(), &name.ifname, &mut reg)
-            .map_err(|e| explain_busy(Error::system(Op::Register, &object, e), &name.ifname))?;
+            .map_err(|e| explain(Error::system(Op::Register, &object, e), &name.ifname, queue))?;
         let len = usize::try_from(reg.nr_memsize)
             .map_err(|_| Error::Layout("memory size".to_string()))?;
         let map = Mapping::new(fd.as_fd(), len).map_err(|e| Error::system(Op::Map, &object, e))?;
@@ -230,7 +231,7 @@ impl Port {
         };
         sys::ioctl(self.fd.as_fd(), number, &mut req).map_err(|e| {
             let object = queue_name(&self.name.ifname, queue);
-            explain_busy(Error::system(op, object, e), &self.name.ifname)
+            explain(Error::system(op, object, e), &self.name.ifname, Some(queue))
         })
     }
 
@@ -296,28 +297,5 @@ fn object(name: &PortName) -> String {
             queue_name(&name.ifname, name.ring)
         }
         _ => name.ifname.clone(),
-    }
-}
-
-/// Say who has the queue when it is taken.
-fn explain_busy(e: Error, ifname: &str) -> Error {
-    if !e.is_busy() {
-        return e;
-    }
-    let Error::System { object, .. } = &e else {
-        return e;
-    };
-    let queue: Option<u32> = object.rsplit(' ').next().and_then(|q| q.parse().ok());
-    let owner = Queues::of(ifname)
-        .into_iter()
-        .flatten()
-        .filter_map(Result::ok)
-        .find(|q| q.kind == Kind::Rx && q.pid != 0 && queue.is_none_or(|n| n == q.queue));
-    match owner {
-        Some(q) => {
-            let text = format!("queue {} is taken by {} (pid {})", q.queue, q.comm, q.pid);
-            e.with_hint(text)
-        }
-        None => e,
     }
 }

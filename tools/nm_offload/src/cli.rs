@@ -38,7 +38,8 @@ EXIT STATUS
   1  an error at run time
   2  wrong usage
   3  a queue is taken by another program
-  4  no such interface, no netmap.ko or no patched driver
+  4  no such interface or queue, no netmap.ko, no patched driver, or the port is in a mode that
+     cannot be mixed with this
   5  not permitted
 
 FILES

@@ -42,6 +42,11 @@ fn main() -> ExitCode {
 
 /// The exit status of an error, as --help says.
 fn status(e: &anyhow::Error) -> u8 {
+    // No such queue, or a driver without hooks.
+    let missing = |e: &netmap::Error| matches!(e.errno(), Some(libc::EINVAL | libc::EOPNOTSUPP));
+    if e.downcast_ref::<netmap::Error>().is_some_and(missing) {
+        return 4;
+    }
     let refused = e.downcast_ref::<steer::ethtool::Refused>().map(|e| e.errno);
     let errno = e.downcast_ref::<netmap::Error>().and_then(|e| e.errno());
     match errno.or(refused) {

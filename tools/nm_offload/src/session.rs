@@ -33,24 +33,26 @@ struct Session {
 pub fn run(args: &Args, rules: Rules) -> Result<()> {
     let rules = Arc::new(rules);
     let signals = Signals::block()?;
-    let store = Store::new(Path::new(control::DIRECTORY))?;
-    for line in recover(&store, Nic::new)? {
-        eprintln!("[!] {line}");
-    }
+    let store = match tidy() {
+        Ok(store) => Some(store),
+        // Somebody who may only use the device: nothing of ours is to be undone.
+        Err(e) if args.steer.is_empty() && forbidden(&e) => None,
+        Err(e) => return Err(e),
+    };
     let mut report = Report::new(&args.ifname, args.json.as_deref())?;
     let stats = Stats::default();
     let mut session = Session {
         ifname: args.ifname.clone(),
         workers: Vec::new(),
-        steering: match args.steer.is_empty() {
-            true => None,
-            false => Some(Steering::new(
+        steering: match store {
+            Some(store) if !args.steer.is_empty() => Some(Steering::new(
                 Nic::new(&args.ifname)?,
                 store,
                 &args.ifname,
                 args.steer.clone(),
                 args.enable_ntuple,
             )?),
+            _ => None,
         },
     };
     if let Err(e) = session.begin(args, &rules, &stats, &mut report) {
@@ -59,13 +61,29 @@ pub fn run(args: &Args, rules: Rules) -> Result<()> {
         }
         return Err(e);
     }
-    let done = Server::bind(&control::path(&args.ifname, std::process::id()))
-        .context("control socket")
-        .and_then(|server| session.serve(args, &signals, &server, &stats, &mut report));
+    let server = Server::bind(&control::path(&args.ifname, std::process::id()))
+        .inspect_err(|e| eprintln!("[!] no control socket, nmq cannot add queues: {e}"))
+        .ok();
+    let done = session.serve(args, &signals, server.as_ref(), &stats, &mut report);
     let ended = session.end();
     // A reader that went away is no reason to fail once all is given back.
     let said = report.summary(&stats.snapshot()).or_else(broken_pipe);
     done.and(ended).and(said.map_err(Into::into))
+}
+
+/// Undo what killed runs left behind.
+fn tidy() -> Result<Store> {
+    let store = Store::new(Path::new(control::DIRECTORY))?;
+    for line in recover(&store, Nic::new)? {
+        eprintln!("[!] {line}");
+    }
+    control::remove_stale().with_context(|| control::DIRECTORY.to_string())?;
+    Ok(store)
+}
+
+fn forbidden(e: &anyhow::Error) -> bool {
+    e.downcast_ref::<io::Error>()
+        .is_some_and(|e| e.kind() == io::ErrorKind::PermissionDenied)
 }
 
 fn broken_pipe(e: io::Error) -> io::Result<()> {
@@ -113,7 +131,7 @@ impl Session {
         &mut self,
         args: &Args,
         signals: &Signals,
-        server: &Server,
+        server: Option<&Server>,
         stats: &Stats,
         report: &mut Report,
     ) -> Result<()> {
@@ -122,11 +140,12 @@ impl Session {
         loop {
             let until = end.map_or(next, |e| e.min(next));
             let left = until.saturating_duration_since(Instant::now());
-            let [ended, asked] = signals::wait(signals.as_fd(), server.as_fd(), left)?;
+            let socket = server.map(AsFd::as_fd);
+            let [ended, asked] = signals::wait(signals.as_fd(), socket, left)?;
             if ended {
                 return Ok(());
             }
-            if asked {
+            if let (true, Some(server)) = (asked, server) {
                 let served = server.handle(|r| self.order(r).map_err(|e| format!("{e:#}")));
                 if let Err(e) = served {
                     eprintln!("[!] control socket: {e}");

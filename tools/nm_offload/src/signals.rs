@@ -37,10 +37,12 @@ impl AsFd for Signals {
     }
 }
 
-/// Which of two descriptors are readable after at most `timeout`.
-pub fn wait(a: BorrowedFd<'_>, b: BorrowedFd<'_>, timeout: Duration) -> Result<[bool; 2]> {
-    let mut fds = [a, b].map(|fd| libc::pollfd {
-        fd: fd.as_raw_fd(),
+/// Which of two descriptors (the second may be missing) are readable after at most
+/// `timeout`.
+pub fn wait(a: BorrowedFd<'_>, b: Option<BorrowedFd<'_>>, timeout: Duration) -> Result<[bool; 2]> {
+    let mut fds = [Some(a), b].map(|fd| libc::pollfd {
+        // poll() leaves negative ones out.
+        fd: fd.map_or(-1, |fd| fd.as_raw_fd()),
         events: libc::POLLIN,
         revents: 0,
     });
