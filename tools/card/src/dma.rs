@@ -136,7 +136,7 @@ impl Dma {
             // SAFETY: `room` bytes from `ptr` are mapped; `buf` is ours and holds `n` bytes.
             unsafe { std::ptr::copy_nonoverlapping(ptr, buf.as_mut_ptr(), n) };
             buf = &mut buf[n..];
-            gpa += n as u64;
+            gpa = gpa.wrapping_add(n as u64);
         }
         true
     }
@@ -152,7 +152,7 @@ impl Dma {
             // SAFETY: `room` bytes from `ptr` are mapped writable; `buf` holds `n` bytes.
             unsafe { std::ptr::copy_nonoverlapping(buf.as_ptr(), ptr, n) };
             buf = &buf[n..];
-            gpa += n as u64;
+            gpa = gpa.wrapping_add(n as u64);
         }
         true
     }

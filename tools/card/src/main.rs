@@ -15,6 +15,8 @@ mod dma;
 mod eeprom;
 mod faults;
 mod function;
+#[cfg(test)]
+mod fuzz;
 mod gate;
 mod irq;
 mod logger;

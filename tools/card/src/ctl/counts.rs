@@ -4,9 +4,10 @@
 use std::fmt::Write;
 
 use crate::card::Card;
-use crate::stats::{Counters, QUEUES};
+use crate::stats::{Counters, RxqCount, QUEUES};
 
-/// Formats the counters since `base`.
+/// Formats the counters since `base`. The port's `rx_packets` went to rings; `rx_arrived` were
+/// taken in from the wire, to be delivered, dropped by a ring, or to wait in the packet buffer.
 pub fn show(card: &Card, base: &Counters) -> String {
     let c = &card.counters;
     let mut s = String::from("port");
@@ -15,7 +16,18 @@ pub fn show(card: &Card, base: &Counters) -> String {
             $(let _ = write!(s, concat!(" ", stringify!($name), "={}"), c.$name - base.$name);)*
         };
     }
-    port!(rx_packets rx_bytes rx_missed rx_filtered rx_off rx_oversize rx_crc);
+    let sum = |of: fn(&RxqCount) -> u64| -> u64 {
+        let total = |c: &Counters| c.rxq.iter().map(of).sum::<u64>();
+        total(c) - total(base)
+    };
+    let _ = write!(
+        s,
+        " rx_packets={} rx_bytes={} rx_arrived={}",
+        sum(|q| q.packets),
+        sum(|q| q.bytes),
+        c.rx_packets - base.rx_packets
+    );
+    port!(rx_missed rx_filtered rx_off rx_oversize rx_crc);
     port!(tx_packets tx_bytes tx_bad link_changes resets);
     port!(fdir_match fdir_miss fdir_drop rx_stalls);
     s.push('\n');

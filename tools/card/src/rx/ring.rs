@@ -180,7 +180,7 @@ impl Ring {
         let mut done = 0;
         while done < len {
             let here = (len - done).min(size);
-            let at = self.base + u64::from(self.head) * 16;
+            let at = self.base.wrapping_add(u64::from(self.head) * 16);
             if let Some([addr, _]) = dma.read_desc(at) {
                 // Memory that is not there is counted by `dma`; the card carries on.
                 let _ = write_range(dma, addr, front, rest, done, here);
@@ -210,7 +210,7 @@ fn write_range(dma: &Dma, addr: u64, a: &[u8], b: &[u8], from: usize, n: usize) 
     let k = a.len().saturating_sub(from).min(n);
     let skip = from.saturating_sub(a.len());
     (k == 0 || dma.write(addr, &a[from..from + k]))
-        && dma.write(addr + k as u64, &b[skip..skip + n - k])
+        && dma.write(addr.wrapping_add(k as u64), &b[skip..skip + n - k])
 }
 
 #[cfg(test)]

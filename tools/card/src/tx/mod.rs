@@ -148,8 +148,7 @@ impl Tx {
             return false;
         }
         let job = &mut self.jobs[q];
-        let first = *job.first.get_or_insert((d.cmd, d.opt));
-        debug_assert!(job.bytes.is_empty() || first.0 & CMD_DEXT == d.cmd & CMD_DEXT);
+        job.first.get_or_insert((d.cmd, d.opt));
         let len = (d.cmd & 0xffff) as usize;
         let old = job.bytes.len();
         if old + len > MAX_PACKET {

@@ -84,7 +84,7 @@ impl Queue {
         if !self.waiting() {
             return None;
         }
-        let at = self.base + u64::from(self.head) * 16;
+        let at = self.base.wrapping_add(u64::from(self.head) * 16);
         let [addr, rest] = dma.read_desc(at)?;
         self.head = if self.head + 1 == self.n {
             0
