@@ -35,6 +35,8 @@ pub struct Played {
     pub queue_drops: u64,
     /// Packets it had to drop on all the other queues, or in its packet buffer.
     pub other_drops: u64,
+    /// Datagrams the kernel received and could not queue to the service's socket.
+    pub socket_drops: u64,
     /// Resets of the card in this act.
     pub resets: u64,
     /// Changes of the link the card saw in this act.
@@ -58,6 +60,7 @@ impl<'a> Act<'a> {
     pub fn play(mut self, watch: impl FnOnce(&mut Self) -> Result<()>) -> Result<Played> {
         let vm = self.stage.vm;
         let carrier_before = carrier_changes(self.stage)?;
+        let sockets_before = socket_drops(self.stage)?;
         let before = vm.card()?.counts()?;
         let start = Instant::now();
         self.loads = Some(Loads::start(self.stage, &self.name, self.args)?);
@@ -82,6 +85,7 @@ impl<'a> Act<'a> {
                 - drops(&before)
                 - (queue_drops(&after, QUEUE) - queue_drops(&before, QUEUE))
                 + port("rx_missed"),
+            socket_drops: socket_drops(self.stage)?.saturating_sub(sockets_before),
             resets: port("resets"),
             link_changes: port("link_changes"),
             carrier: (carrier_before, carrier_after),
@@ -138,6 +142,17 @@ fn carrier_changes(stage: &Stage) -> Result<u64> {
         .must("cat /sys/class/net/eth3/carrier_changes")?
         .trim()
         .parse()?)
+}
+
+/// `UdpRcvbufErrors` of the guest's kernel.
+fn socket_drops(stage: &Stage) -> Result<u64> {
+    let text = stage.vm.must("grep ^Udp: /proc/net/snmp")?;
+    let mut rows = text.lines().map(str::split_whitespace);
+    let (Some(names), Some(values)) = (rows.next(), rows.next()) else {
+        return Ok(0);
+    };
+    let drops = names.zip(values).find(|(name, _)| *name == "RcvbufErrors");
+    Ok(drops.and_then(|(_, v)| v.parse().ok()).unwrap_or(0))
 }
 
 fn queue_drops(counts: &Counts, queue: u32) -> u64 {
@@ -198,6 +213,9 @@ pub fn print_table(acts: &[&Played]) {
     row("queue 4: lost in the card", &|a| a.queue_drops.to_string());
     row("other queues: lost in the card", &|a| {
         a.other_drops.to_string()
+    });
+    row("lost before the DNS server, pps", &|a| {
+        format!("{:.0}", a.socket_drops as f64 / a.seconds)
     });
     row("ping answered", &|a| {
         format!("{}/{}", a.measured.ping.1, a.measured.ping.0)

@@ -44,7 +44,7 @@ impl Loads {
         std::fs::write(&queries, query_file())?;
         let seconds = args.seconds;
         let dns = format!(
-            "dnsperf -s {TARGET} -d {} -Q {} -l {seconds} -t 2",
+            "dnsperf -s {TARGET} -d {} -Q {} -l {seconds} -t 2 -q 1000",
             queries.display(),
             args.queries
         );

@@ -12,14 +12,14 @@ const HOSTS: usize = 200;
 
 const KNOT: &str = "\
 server:
-    rundir: /run/knot
+    rundir: /run/services
     user: root:root
     listen: 10.0.3.1@53
     udp-workers: 4
     tcp-workers: 1
     background-workers: 1
 database:
-    storage: /run/knot
+    storage: /run/services
 log:
   - target: stderr
     any: warning
@@ -71,11 +71,12 @@ pub fn start(stage: &Stage) -> Result<()> {
     vm.write("/etc/knot/knot.conf", KNOT)?;
     vm.write("/etc/knot/example.test.zone", &zone_file())?;
     vm.write("/etc/nginx/nginx.conf", NGINX)?;
+    vm.must("mkdir -p /run/services")?;
     vm.write("/srv/www/index.html", &"all is well\n".repeat(300))?;
     stage.guest("knotd -d -c /etc/knot/knot.conf && nginx && iperf3 -s -D")?;
     // The zone is loaded in the background.
     vm.must(&format!(
-        "for i in $(seq 100); do kdig +timeout=1 +retry=0 @10.0.3.1 host1.{ZONE} +short | grep -q 192.0.2 && exit 0; sleep 0.2; done; \
+        "for i in $(seq 50); do kdig +timeout=1 +retry=0 @10.0.3.1 host1.{ZONE} +short 2>/dev/null | grep -q 192.0.2 && exit 0; sleep 0.2; done; \
          echo 'knot does not answer' >&2; exit 1"
     ))?;
     Ok(())
