@@ -218,9 +218,13 @@ impl Port {
 
     /// Give an RX queue back to the kernel.
     pub fn remove_queue(&mut self, queue: u16) -> Result<()> {
-        self.queue_ioctl(ext::NIOCQDEL, Op::Remove, queue)?;
+        let given = self.queue_ioctl(ext::NIOCQDEL, Op::Remove, queue);
         let k = self.rx_index(queue);
-        self.bind(k)
+        // Also after an error: a queue that did not stop is no longer ours.
+        if k < self.rings.len() {
+            self.bind(k)?;
+        }
+        given
     }
 
     fn queue_ioctl(&self, number: u32, op: Op, queue: u16) -> Result<()> {

@@ -47,12 +47,16 @@ impl Worker {
         stats: &Stats,
         busy: bool,
     ) -> Result<Self> {
-        let mut port = Port::open(&format!("netmap:{ifname}~"))?;
-        let mut served = Vec::new();
-        for q in queues {
+        // What is put back is said to come from the queue in the name.
+        let name = match queues.first() {
+            Some(q) => format!("netmap:{ifname}~{q}"),
+            None => format!("netmap:{ifname}~"),
+        };
+        let mut port = Port::open(&name)?;
+        for q in queues.iter().skip(1) {
             port.add_queue(*q)?;
-            served.push((*q, stats.queue(*q)));
         }
+        let served = queues.iter().map(|q| (*q, stats.queue(*q))).collect();
         let (orders, inbox) = mpsc::channel();
         let waiting = Arc::new(AtomicBool::new(false));
         let run = Run {
