@@ -2,6 +2,7 @@
 //! The control protocol without a socket.
 
 use super::*;
+use crate::card::Card;
 use crate::regs::at;
 
 fn unit() -> Ctl {

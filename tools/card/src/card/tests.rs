@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Registers that act, and the link, on a card without a guest.
+
+use super::access::*;
+use super::*;
+use crate::wire::frame::udp4;
+
+const MAC: [u8; 6] = [0xa0, 0x36, 0x9f, 0x82, 0x59, 0x90];
+
+#[test]
+fn reset_self_clears_and_reloads_the_address() {
+    let mut c = Card::new(MAC, false);
+    c.write(0x5400, 0, 0);
+    c.write(0x0000, CTRL_RST | CTRL_GIO_DIS, 0);
+    assert_eq!(c.read(0), CTRL_GIO_DIS);
+    assert_eq!(c.read(8), 0);
+    assert_eq!(c.read(0x5400), 0x829f_36a0);
+    assert_eq!(c.read(0x5404), 0x8000_9059);
+    c.write(0, 0, 0);
+    assert_eq!(c.read(8), STATUS_GIO);
+    assert_eq!(c.counters.resets, 1);
+}
+
+#[test]
+fn the_software_semaphore_is_taken_by_reading() {
+    let mut c = Card::new(MAC, false);
+    assert_eq!(c.read(0x10140), 0);
+    assert_eq!(c.read(0x10140), 1);
+    c.write(0x10140, 0, 0);
+    assert_eq!(c.read(0x10140) & 1, 0);
+}
+
+#[test]
+fn the_receive_security_block_stops_on_request() {
+    let mut c = Card::new(MAC, false);
+    assert_eq!(c.read(0x8d04) & SECRX_RDY, 0);
+    c.write(at::SECRXCTRL, SECRX_DIS, 0);
+    assert_eq!(c.read(0x8d04) & SECRX_RDY, SECRX_RDY);
+}
+
+#[test]
+fn both_places_of_a_queue_register_are_one() {
+    let mut c = Card::new(MAC, false);
+    c.write(0x2100 + 4 * 3, 0x1234, 0);
+    assert_eq!(c.read(0x1014 + 0x40 * 3), 0x1234);
+    c.write(0xd018 + 0x40 * 6, 17, 0);
+    assert_eq!(c.rx.rings[70].tail(), 17);
+    c.write(0x1008, 0xffff_ffff, 0);
+    assert_eq!(c.read(0x1008), 0xf_ff80);
+}
+
+#[test]
+fn all_registers_can_be_read_and_written() {
+    let mut c = Card::new(MAC, true);
+    for pass in [0u32, !0, 0x5a5a_a5a5] {
+        for at in (0..0x80000).step_by(4) {
+            c.write(at, pass, 0);
+            c.read(at);
+        }
+        c.receive(&udp4([1, 1, 1, 1], [2, 2, 2, 2], 1, 2, &[0; 64]));
+        c.transmit(16, &mut Outbox::default(), 0);
+    }
+}
+
+#[test]
+fn a_removed_card_reads_all_ones() {
+    let mut c = Card::new(MAC, false);
+    c.fault.gone = true;
+    assert_eq!(c.read(8), !0);
+}
+
+#[test]
+fn the_link_stops_reception_and_transmission() {
+    let mut c = Card::new(MAC, false);
+    c.write(at::DMATXCTL, 1, 0);
+    c.set_link(false, 0);
+    assert_eq!(c.read(0x42a4), 0);
+    c.receive(&[0; 60]);
+    assert_eq!(c.counters.rx_off, 1);
+    assert_eq!(c.irq.eicr(), CAUSE_LSC);
+    c.set_link(true, 0);
+    assert_eq!(c.read(0x42a4), 0x7000_0000);
+    assert_eq!(c.counters.link_changes, 2);
+}
