@@ -39,13 +39,15 @@ pub fn annotate(
             let _ = writeln!(text, "  (not in {})", file.display());
             continue;
         };
+        let mut gap = false;
         for (offset, code) in lines {
             let count = counts.get(&(name.clone(), *offset)).copied().unwrap_or(0.0);
             if count > 0.0 {
                 let _ = writeln!(text, "{count:9.3}  +{offset:<5x} {code}");
-            } else {
-                let _ = writeln!(text, "           +{offset:<5x} {code}");
+            } else if !gap {
+                let _ = writeln!(text, "                  (not executed)");
             }
+            gap = count == 0.0;
         }
     }
     Ok(text)

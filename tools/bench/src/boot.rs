@@ -137,7 +137,9 @@ fn archive(setup: &Setup) -> Result<Vec<u8>> {
             for name in ["netmap", "ixgbe"] {
                 modules.push((format!("{name}.ko"), fs::read(places.own_module(name)?)?));
             }
-            archive.program("bin/nm_offload", &places.program("nm_offload")?)?;
+            if setup.plan.contains("offload") {
+                archive.program("bin/nm_offload", &places.program("nm_offload")?)?;
+            }
         }
     }
     for (name, content) in modules {

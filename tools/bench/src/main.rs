@@ -176,7 +176,7 @@ fn plan(options: &Options) -> Result<String> {
             bail!("no case '{name}'; there are {}", known.join(", "));
         }
     }
-    let stock = ["udp", "xdp"];
+    let stock = ["udp", "xdp", "udp-asleep", "xdp-asleep"];
     let wanted = |case: &str| {
         (options.cases.is_empty() || options.cases.iter().any(|name| name == case))
             && (!options.stock_driver || stock.contains(&case))

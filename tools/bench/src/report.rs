@@ -15,6 +15,10 @@ pub const CASES: &[(&str, &str)] = &[
     ("nm-poll", "netmap, count and drop, poll()"),
     ("nm-sync", "netmap, count and drop, NIOCRXSYNC"),
     ("nm-touch", "netmap, poll(), reads each frame"),
+    ("udp-asleep", "UDP socket, recvmmsg(64), asleep"),
+    ("xdp-asleep", "AF_XDP zero-copy, drop, poll(), asleep"),
+    ("nm-asleep", "netmap, count and drop, poll(), asleep"),
+    ("offload-count", "nm_offload --count-only"),
     ("offload-drop", "nm_offload --drop 'udp dst port 9000'"),
     (
         "offload-back",

@@ -27,7 +27,9 @@ pub fn calibrate(step: &Step, log: &mut Log) -> Result<()> {
 
 /// Do one step of the plan and report it.
 pub fn run(nic: &Nic, card: &mut Card, step: &Step, log: &mut Log) -> Result<()> {
-    nic.set_rx_slots(step.slots)?;
+    if nic.set_rx_slots(step.slots)? {
+        nic.settle()?;
+    }
     let own = nic.mac()?;
     // A frame for another host: the kernel drops it first of all.
     let foreign = [0x02, 0, 0, 0, 0x03, 0x99];
@@ -39,19 +41,23 @@ pub fn run(nic: &Nic, card: &mut Card, step: &Step, log: &mut Log) -> Result<()>
     card.template(&frame)?;
     log.maps(&step.case, std::process::id())?;
     match step.case.as_str() {
-        "udp" => measure(nic, &mut Udp::open()?, step, log),
-        "xdp" => {
+        "udp" | "udp-asleep" => measure(nic, &mut Udp::open()?, step, log),
+        "xdp" | "xdp-asleep" => {
             let mut socket = Xdp::open(nic)?;
             measure(nic, &mut socket, step, log)?;
             log.bpf_symbols()?;
-            match socket.dropped()? {
+            let dropped = socket.dropped()?;
+            drop(socket);
+            nic.settle()?;
+            match dropped {
                 0 => Ok(()),
                 n => bail!("the AF_XDP socket dropped {n} packets"),
             }
         }
-        "nm-poll" => netmap::<Poll>(nic, step, log),
+        "nm-poll" | "nm-asleep" => netmap::<Poll>(nic, step, log),
         "nm-sync" => netmap::<Sync>(nic, step, log),
         "nm-touch" => netmap::<Touch>(nic, step, log),
+        "offload-count" => offload(nic, &["--count-only"], false, step, log),
         "offload-drop" => {
             let filter = format!("udp dst port {}", crate::udp::PORT);
             offload(nic, &["--drop", &filter], false, step, log)
@@ -95,7 +101,7 @@ fn no_flap(nic: &Nic, changes: u64) -> Result<()> {
 /// nm_offload with these options.
 fn offload(nic: &Nic, options: &[&str], back: bool, step: &Step, log: &mut Log) -> Result<()> {
     let changes = nic.carrier_changes()?;
-    let mut offload = Offload::start(nic, options, back)?;
+    let offload = Offload::start(nic, options, back)?;
     log.maps(&step.case, offload.pid())?;
     let packets = offload.run(nic, step.burst, step.bursts)?;
     log.line(&format!(
@@ -107,7 +113,11 @@ fn offload(nic: &Nic, options: &[&str], back: bool, step: &Step, log: &mut Log) 
 }
 
 fn measure(nic: &Nic, receiver: &mut impl Receiver, step: &Step, log: &mut Log) -> Result<()> {
-    let packets = receive::run(nic, receiver, step.burst, step.bursts)?;
+    let packets = if step.case.ends_with("-asleep") {
+        receive::asleep(nic, receiver, step.burst, step.bursts)?
+    } else {
+        receive::awake(nic, receiver, step.burst, step.bursts)?
+    };
     log.line(&format!(
         "run {} {} {} {packets}",
         step.case, step.burst, step.bursts

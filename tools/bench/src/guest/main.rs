@@ -49,6 +49,7 @@ fn work(log: &mut report::Log) -> Result<()> {
         let nic = nic::Nic::bring_up()?;
         let mut card = card::Card::open()?;
         log.line(&format!("port {} up", nic.name));
+        log.symbols()?;
         marks::arm();
         for step in steps {
             if let Err(error) = cases::run(&nic, &mut card, step, log) {
@@ -56,6 +57,5 @@ fn work(log: &mut report::Log) -> Result<()> {
             }
         }
     }
-    log.symbols()?;
     Ok(())
 }

@@ -56,27 +56,29 @@ pub fn resume() {
     mark::<0x31>();
 }
 
-/// Wait until the word at `cell` is no longer `old`, or `turns` looks were taken;
-/// the instructions of the loop are not counted.
+/// Wait until the word at `cell` is `value`, or `turns` looks were taken; the
+/// instructions of the loop are not counted.  Returns whether it is.
 ///
 /// # Safety
 /// `cell` is readable.
-pub unsafe fn wait_change(cell: *const u32, old: u32, turns: u64) -> bool {
+#[inline(always)]
+pub unsafe fn wait_until(cell: *const u32, value: u32, turns: u64) -> bool {
     let left: u64;
-    // SAFETY: reads `cell`, by this function's contract.  The mark is the first
-    // instruction of the loop's block: the plugin does not count such blocks.
+    // SAFETY: reads `cell`, by this function's contract.  The marks are the first
+    // instructions of the loop's two blocks: the plugin does not count such blocks.
     unsafe {
         asm!(
+            "jmp 2f",
             "2:",
             ".byte 0x0f, 0x1f, 0x80, 0x40, 0x00, 0xbe, 0x51",
-            "cmp dword ptr [{cell}], {old:e}",
-            "jne 3f",
+            "cmp dword ptr [{cell}], {value:e}",
+            "je 3f",
             ".byte 0x0f, 0x1f, 0x80, 0x40, 0x00, 0xbe, 0x51",
             "dec {left}",
             "jnz 2b",
             "3:",
             cell = in(reg) cell,
-            old = in(reg) old,
+            value = in(reg) value,
             left = inout(reg) turns => left,
             options(nostack, readonly)
         );

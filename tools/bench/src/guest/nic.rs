@@ -16,6 +16,9 @@ const DOORBELL_PAGE: u64 = 0x70000;
 const RING: usize = 0x20;
 const FITTED: usize = 0x24;
 
+/// The driver's service task runs every two seconds.
+const CALM: Duration = Duration::from_millis(2200);
+
 /// Address of the port under test.
 pub const ADDRESS: [u8; 4] = [10, 0, 3, 1];
 
@@ -55,7 +58,7 @@ impl Nic {
         let nic = Nic { name, bar };
         nic.set_address()?;
         nic.set_up()?;
-        nic.wait_carrier()?;
+        nic.settle()?;
         Ok(nic)
     }
 
@@ -89,18 +92,27 @@ impl Nic {
         Ok(mac)
     }
 
-    /// Wait until the link is up.
-    pub fn wait_carrier(&self) -> Result<()> {
+    /// Wait until the link is up and the driver has nothing to do with it any more.
+    ///
+    /// Changing the ring, or an XDP program coming or going, resets the port; its
+    /// service task then works on the link for a while, which must not be measured.
+    pub fn settle(&self) -> Result<()> {
         let end = Instant::now() + Duration::from_secs(60);
-        while self.sysfs("carrier").ok().as_deref() != Some("1") {
+        let mut calm_since = Instant::now();
+        let mut seen = None;
+        loop {
+            let now = (self.sysfs("carrier").ok(), self.carrier_changes()?);
+            if seen.as_ref() != Some(&now) {
+                seen = Some(now);
+                calm_since = Instant::now();
+            } else if calm_since.elapsed() > CALM && now.0.as_deref() == Some("1") {
+                return Ok(());
+            }
             if Instant::now() > end {
-                bail!("{}: no link for 60 s", self.name);
+                bail!("{}: the link is not up and steady for 60 s", self.name);
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        // The watchdog of the driver has still to report it to the stack.
-        std::thread::sleep(Duration::from_millis(300));
-        Ok(())
     }
 
     /// Make the receive ring `slots` long; returns whether it had another length.
@@ -116,7 +128,6 @@ impl Nic {
         param.cmd = ETHTOOL_SRINGPARAM;
         param.rx = slots;
         self.ethtool(&mut param)?;
-        self.wait_carrier()?;
         Ok(true)
     }
 

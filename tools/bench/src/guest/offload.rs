@@ -8,13 +8,14 @@
 
 use crate::marks;
 use crate::nic::Nic;
+use crate::receive::{turns_in, wait};
 use crate::sys::become_idle;
 use anyhow::{bail, Context, Result};
 use netmap::{Kind, Queues};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long a burst is waited for before looking whether it is done.
 const LOOK_AFTER: Duration = Duration::from_millis(1);
@@ -57,11 +58,7 @@ impl Offload {
             put_back,
         };
         offload.wait_started()?;
-        let turns = 200_000;
-        let start = Instant::now();
-        wait(turns);
-        let each = start.elapsed().as_nanos().max(1);
-        offload.turns = (u128::from(turns) * LOOK_AFTER.as_nanos() / each) as u64;
+        offload.turns = turns_in(LOOK_AFTER);
         Ok(offload)
     }
 
@@ -83,14 +80,17 @@ impl Offload {
     }
 
     /// Let it receive `bursts` bursts of `size` frames; returns how many packets.
-    pub fn run(&mut self, nic: &Nic, size: u32, bursts: u32) -> Result<u64> {
-        become_idle(true)?;
-        let result = self.run_idle(nic, size, bursts);
-        become_idle(false)?;
-        result
+    pub fn run(&self, nic: &Nic, size: u32, bursts: u32) -> Result<u64> {
+        std::thread::scope(|scope| {
+            let driver = scope.spawn(|| become_idle().and_then(|()| self.drive(nic, size, bursts)));
+            match driver.join() {
+                Ok(result) => result,
+                Err(_) => bail!("the driving thread panicked"),
+            }
+        })
     }
 
-    fn run_idle(&mut self, nic: &Nic, size: u32, bursts: u32) -> Result<u64> {
+    fn drive(&self, nic: &Nic, size: u32, bursts: u32) -> Result<u64> {
         for _ in 0..WARM_UP {
             let before = seen(nic)?;
             let fitted = nic.ring(size);
@@ -165,13 +165,6 @@ impl Drop for Offload {
         // It must be gone, and the queue be the kernel's, before the next case.
         let _ = self.child.wait();
     }
-}
-
-/// Wait for `turns` turns of a loop that is not counted.
-fn wait(turns: u64) {
-    let cell = 0u32;
-    // SAFETY: a local variable.
-    unsafe { marks::wait_change(&cell, 0, turns) };
 }
 
 /// What the rings of the port have seen.

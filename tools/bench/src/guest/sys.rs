@@ -57,6 +57,12 @@ pub struct Mapping {
     len: usize,
 }
 
+// SAFETY: the memory belongs to the process, not to a thread; whoever uses an
+// address from at() says why that is sound.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
 impl Mapping {
     /// Map `len` bytes of `fd` from `offset`, shared.
     pub fn shared(fd: &impl AsRawFd, offset: u64, len: usize) -> Result<Self> {
@@ -124,16 +130,11 @@ pub fn mount(kind: &str, target: &str) -> Result<()> {
     Ok(())
 }
 
-/// Let this process run only when nothing else wants to.
-pub fn become_idle(yes: bool) -> Result<()> {
-    let policy = if yes {
-        libc::SCHED_IDLE
-    } else {
-        libc::SCHED_OTHER
-    };
+/// Let this thread run only when nothing else wants to, from here on.
+pub fn become_idle() -> Result<()> {
     let param = libc::sched_param { sched_priority: 0 };
-    // SAFETY: `param` is readable.
-    let result = unsafe { libc::sched_setscheduler(0, policy, &param) };
+    // SAFETY: `param` is readable; thread 0 is the calling one.
+    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &param) };
     check("sched_setscheduler()", result.into())?;
     Ok(())
 }

@@ -19,6 +19,8 @@ pub struct Udp {
     headers: Vec<libc::mmsghdr>,
     _vectors: Vec<libc::iovec>,
     _buffers: Vec<u8>,
+    /// Bytes received.
+    pub bytes: u64,
 }
 
 impl Udp {
@@ -58,6 +60,7 @@ impl Udp {
             headers,
             _vectors: vectors,
             _buffers: buffers,
+            bytes: 0,
         })
     }
 
@@ -85,6 +88,9 @@ impl Udp {
         };
         if count < 0 {
             check("recvmmsg()", count.into())?;
+        }
+        for header in self.headers.iter().take(count as usize) {
+            self.bytes += u64::from(header.msg_len);
         }
         Ok(count as u64)
     }

@@ -17,43 +17,53 @@ const FRAMES: u32 = 4096;
 const RING: u32 = 2048;
 const BATCH: u32 = 64;
 
-/// One of the rings shared with the kernel.
+/// One of the rings shared with the kernel; its addresses are inside the mapping.
 struct Ring {
-    map: Mapping,
-    producer: usize,
-    consumer: usize,
-    flags: usize,
-    desc: usize,
+    producer: *const AtomicU32,
+    consumer: *const AtomicU32,
+    flags: *const AtomicU32,
+    desc: *mut u8,
+    _map: Mapping,
 }
 
 impl Ring {
     fn map(fd: &OwnedFd, page: u64, at: &libc::xdp_ring_offset, entry: usize) -> Result<Self> {
-        let desc = at.desc as usize;
+        let (desc, size) = (at.desc as usize, RING as usize * entry);
+        let map = Mapping::shared(fd, page, desc + size)?;
+        let word = |offset: u64| map.at(offset as usize, 4).cast_const().cast::<AtomicU32>();
         Ok(Ring {
-            map: Mapping::shared(fd, page, desc + RING as usize * entry)?,
-            producer: at.producer as usize,
-            consumer: at.consumer as usize,
-            flags: at.flags as usize,
-            desc,
+            producer: word(at.producer),
+            consumer: word(at.consumer),
+            flags: word(at.flags),
+            desc: map.at(desc, size),
+            _map: map,
         })
     }
 
     #[inline(always)]
-    fn word(&self, offset: usize) -> &AtomicU32 {
-        // SAFETY: an aligned u32 inside the mapping, used by both sides atomically.
-        unsafe { &*self.map.at(offset, 4).cast::<AtomicU32>() }
+    fn producer(&self) -> &AtomicU32 {
+        // SAFETY: inside the mapping; both sides use it atomically.
+        unsafe { &*self.producer }
     }
 
-    /// Address of entry `index`, of type `T`.
+    #[inline(always)]
+    fn consumer(&self) -> &AtomicU32 {
+        // SAFETY: as above.
+        unsafe { &*self.consumer }
+    }
+
+    /// Address of entry `index`, of the type the ring was mapped for.
     #[inline(always)]
     fn entry<T>(&self, index: u32) -> *mut T {
-        let offset = self.desc + (index & (RING - 1)) as usize * size_of::<T>();
-        self.map.at(offset, size_of::<T>()).cast()
+        let slot = (index & (RING - 1)) as usize;
+        self.desc.wrapping_add(slot * size_of::<T>()).cast()
     }
 
     #[inline(always)]
     fn needs_wakeup(&self) -> bool {
-        self.word(self.flags).load(Ordering::Relaxed) & libc::XDP_RING_NEED_WAKEUP != 0
+        // SAFETY: as above.
+        let flags = unsafe { &*self.flags };
+        flags.load(Ordering::Relaxed) & libc::XDP_RING_NEED_WAKEUP != 0
     }
 }
 
@@ -63,6 +73,8 @@ pub struct Xdp {
     fill: Ring,
     received: u32,
     filled: u32,
+    /// Bytes received.
+    pub bytes: u64,
     fd: OwnedFd,
     _program: Redirect,
     _memory: Mapping,
@@ -72,7 +84,6 @@ impl Xdp {
     /// Take queue 0 of the port; refuses anything but zero-copy.
     pub fn open(nic: &Nic) -> Result<Self> {
         let program = Redirect::attach(nic.index()?)?;
-        nic.wait_carrier()?;
         let fd = socket(libc::AF_XDP, libc::SOCK_RAW, 0)?;
         let memory = Mapping::anonymous(FRAMES as usize * FRAME)?;
         // SAFETY: plain numbers, for which zero is valid.
@@ -106,6 +117,7 @@ impl Xdp {
             fill,
             received: 0,
             filled: 0,
+            bytes: 0,
             fd,
             _program: program,
             _memory: memory,
@@ -123,7 +135,7 @@ impl Xdp {
         };
         bind(&xdp.fd, &address).context("AF_XDP zero-copy on queue 0")?;
         xdp._program.set(0, &xdp.fd)?;
-        nic.wait_carrier()?;
+        nic.settle()?;
         let options: libc::xdp_options = getsockopt(&xdp.fd, libc::XDP_OPTIONS)?;
         if options.flags & libc::XDP_OPTIONS_ZEROCOPY == 0 {
             bail!("the AF_XDP socket is in copy mode: the driver refused zero-copy");
@@ -147,8 +159,7 @@ impl Xdp {
 
     #[inline(always)]
     fn publish(&self) {
-        let producer = self.fill.word(self.fill.producer);
-        producer.store(self.filled, Ordering::Release);
+        self.fill.producer().store(self.filled, Ordering::Release);
     }
 
     /// Let the kernel look at the fill ring.
@@ -188,23 +199,34 @@ impl Xdp {
 impl Receiver for Xdp {
     #[inline(always)]
     fn receive(&mut self) -> Result<u64> {
-        let producer = self.receive.word(self.receive.producer);
-        let ready = producer.load(Ordering::Acquire).wrapping_sub(self.received);
+        let arrived = self.receive.producer().load(Ordering::Acquire);
+        let ready = arrived.wrapping_sub(self.received);
         if ready == 0 {
             self.wait()?;
             return Ok(0);
         }
         let take = ready.min(BATCH);
-        for i in 0..take {
-            let index = self.received.wrapping_add(i);
+        // In locals: the compiler can't know that a ring is not part of `self`.
+        let (mut received, mut filled, mut bytes) = (self.received, self.filled, 0);
+        for _ in 0..take {
             // SAFETY: the kernel filled it before it moved the producer.
-            let desc = unsafe { self.receive.entry::<libc::xdp_desc>(index).read() };
-            self.put(desc.addr & !(FRAME as u64 - 1));
+            let desc = unsafe { self.receive.entry::<libc::xdp_desc>(received).read() };
+            // SAFETY: inside the ring; the kernel reads it after publish().
+            unsafe {
+                self.fill
+                    .entry::<u64>(filled)
+                    .write(desc.addr & !(FRAME as u64 - 1))
+            };
+            bytes += u64::from(desc.len);
+            received = received.wrapping_add(1);
+            filled = filled.wrapping_add(1);
         }
-        self.received = self.received.wrapping_add(take);
+        (self.received, self.filled) = (received, filled);
+        self.bytes += bytes;
         self.publish();
-        let consumer = self.receive.word(self.receive.consumer);
-        consumer.store(self.received, Ordering::Release);
+        self.receive
+            .consumer()
+            .store(self.received, Ordering::Release);
         if self.fill.needs_wakeup() {
             self.wake()?;
         }
