@@ -37,6 +37,7 @@ pub const OPT_CSB: u32 = 3;
 pub const OPT_OFFSETS: u32 = 5;
 
 pub const ALL_NIC: u32 = 1;
+pub const SW: u32 = 2;
 pub const NIC_SW: u32 = 3;
 pub const ONE_NIC: u32 = 4;
 pub const PIPE_MASTER: u32 = 5;

@@ -221,7 +221,7 @@ impl Gen<'_> {
     /// Stops it; the number sent.
     pub fn stop(&self) -> Result<u64> {
         self.nic.cmd(&format!("gen stop {}", self.name))?;
-        Ok(self.status().map_or(0, |s| s.0))
+        Ok(self.status()?.0)
     }
 }
 

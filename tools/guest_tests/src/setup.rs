@@ -4,12 +4,14 @@
 //! the interface down, and after a failure.
 
 use crate::nic::Nic;
-use crate::steer::{ethtool, ifname, ip_link, run, sysfs, wait_carrier};
+use crate::steer::{ethtool, ifname, ip_link, num_queues, run, sysfs, wait_carrier};
 use anyhow::{bail, Context, Result};
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+/// RX queues the tests use: some to take, some to watch.
+const QUEUES: u32 = 8;
 const MODULES: &str = "/opt/netmap/modules";
 
 pub fn loaded(module: &str) -> bool {
@@ -43,6 +45,10 @@ pub fn ensure() -> Result<()> {
     }
     let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6"), "1");
     ip_link(&["up"])?;
+    let queues = num_queues("rx-")?;
+    if queues < QUEUES {
+        bail!("{name} has {queues} RX queues, the tests need {QUEUES}: boot the guest with as many CPUs (lab --smp 10)");
+    }
     run("ip", &["addr", "replace", "10.0.3.1/24", "dev", &name])?;
     wait_carrier()?;
     let features = ethtool("-k", &[])?;

@@ -61,7 +61,14 @@ fn port_info_tells_rings_and_slots_as_ethtool_does() -> Result<()> {
         (info.host_tx_rings, info.host_rx_rings),
         (1, 1),
     )?;
-    want("it has memory", info.memsize > 0 && info.mem_id > 0)
+    want("it has memory", info.memsize > 0)?;
+    let reg = Port::rx(Q)?.reg;
+    let ids = [0, reg.mem_id];
+    want(
+        "mem_id is the default (0 before its first use)",
+        ids.contains(&info.mem_id),
+    )?;
+    want_eq("memory size", info.memsize, reg.memsize)
 }
 
 /// It is a question only.

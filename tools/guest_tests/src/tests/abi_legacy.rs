@@ -6,7 +6,7 @@ use super::tests;
 use crate::abi::*;
 use crate::check::*;
 use crate::fd::{nmreq, Fd};
-use crate::port::{need_queues, rx_info, Port, Q};
+use crate::port::{rx_info, Port, Q};
 use crate::steer::{ifname, num_queues};
 use anyhow::Result;
 
@@ -146,7 +146,7 @@ fn legacy_regif_hw_ring_bit_selects_the_ring_and_comes_back() -> Result<()> {
         (req.ringid, req.flags),
         (ringid, RX_ONLY as u32),
     )?;
-    for q in 0..need_queues()? {
+    for q in 0..num_queues("rx-")? {
         let want_state = if q == Q { Q_NETMAP } else { Q_KERNEL };
         want_eq(
             &format!("state of queue {q}"),

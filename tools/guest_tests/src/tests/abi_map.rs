@@ -6,8 +6,8 @@ use super::tests;
 use crate::abi::*;
 use crate::check::*;
 use crate::fd::{one_rx, Fd};
-use crate::port::{need_queues, rx_info, Port, Q, Q2};
-use crate::steer::{ifname, Rss};
+use crate::port::{rx_info, Port, Q, Q2};
+use crate::steer::{ifname, num_queues, Rss};
 use anyhow::Result;
 use std::collections::BTreeSet;
 
@@ -139,7 +139,7 @@ fn netmap_if_tells_name_rings_and_host_rings() -> Result<()> {
 
 /// 1.13: ring_ofs = 0 for rings not bound to this fd.
 fn ring_offsets_are_zero_where_not_bound() -> Result<()> {
-    let n = need_queues()? as usize;
+    let n = num_queues("rx-")? as usize;
     let _other = Port::rx(Q2)?;
     let port = Port::rx_putback(Q)?;
     let host_tx = port.nif.tx_rings();

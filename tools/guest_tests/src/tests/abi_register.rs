@@ -6,7 +6,7 @@ use super::tests;
 use crate::abi::*;
 use crate::check::*;
 use crate::fd::{one_rx, Fd};
-use crate::port::{need_queues, rx_info, Port, Q, Q2};
+use crate::port::{rx_info, Port, Q, Q2};
 use crate::steer::{ifname, num_queues};
 use anyhow::Result;
 
@@ -32,6 +32,8 @@ tests! { "abi":
     register_exclusive_conflicts_both_ways_give_ebusy,
     register_monitor_pipe_and_vale_names_are_refused,
     register_failure_leaves_the_fd_usable,
+    register_both_only_flags_binds_nothing,
+    register_sw_mode_binds_the_host_rings_only,
     register_putback_binds_host_tx_ring,
     register_no_rings_binds_nothing_yet,
     register_error_changes_no_queue,
@@ -54,7 +56,7 @@ fn rx(mode: u32, ringid: u16, flags: u64) -> Register {
 
 /// 1.7: nr_mode, nr_ringid, nr_flags must come back unchanged.
 fn register_one_nic_rx_only_returns_mode_ringid_flags_unchanged() -> Result<()> {
-    for q in [0, Q, need_queues()? - 1] {
+    for q in [0, Q, num_queues("rx-")? - 1] {
         let reg = want_ok("REGISTER", try_register(&ifname(), one_rx(q)))?;
         want_eq(
             "mode, ringid, flags",
@@ -97,7 +99,7 @@ fn register_answers_what_port_info_answers() -> Result<()> {
 
 /// 2.1: ALL_NIC with RX_RINGS_ONLY.
 fn register_all_nic_rx_only_binds_every_rx_ring() -> Result<()> {
-    let n = need_queues()?;
+    let n = num_queues("rx-")?;
     let port = want_ok("REGISTER", Port::open(&ifname(), rx(ALL_NIC, 0, RX_ONLY)))?;
     want_eq(
         "mode, ringid, flags",
@@ -305,7 +307,7 @@ fn register_taken_queue_gives_ebusy() -> Result<()> {
 
 /// A registration is all or nothing.
 fn register_all_nic_with_one_queue_taken_gives_ebusy_and_takes_none() -> Result<()> {
-    let n = need_queues()?;
+    let n = num_queues("rx-")?;
     let last = Port::rx(n - 1)?;
     want_errno(
         "ALL_NIC",
@@ -381,6 +383,35 @@ fn register_failure_leaves_the_fd_usable() -> Result<()> {
     want_ok("good request", fd.register(&ifname(), &mut one_rx(Q)))
 }
 
+/// 1.7: RX_RINGS_ONLY with TX_RINGS_ONLY is accepted, binds nothing, and the
+/// mode is not looked at.
+fn register_both_only_flags_binds_nothing() -> Result<()> {
+    for mode in [ONE_NIC, ALL_NIC, 0, 9] {
+        let reg = rx(mode, 0, RX_ONLY | TX_ONLY);
+        let port = want_ok(&format!("mode {mode}"), Port::open(&ifname(), reg))?;
+        for q in 0..num_queues("rx-")? {
+            want("no RX ring is bound", port.nif.rx(q).is_none())?;
+            want_eq("state", port.info(q)?.state, Q_KERNEL)?;
+        }
+        want("no host ring is bound", port.nif.host_tx_ring().is_none())?;
+    }
+    Ok(())
+}
+
+/// 2.1: mode SW is the host rings alone; every queue stays the kernel's.
+fn register_sw_mode_binds_the_host_rings_only() -> Result<()> {
+    let port = want_ok("REGISTER", Port::open(&ifname(), rx(SW, 0, 0)))?;
+    want_eq("mode", port.reg.mode, SW)?;
+    port.host()?;
+    let host_rx = port.nif.rx_place(0) + port.nif.rx_rings();
+    want("the host RX ring is bound", port.nif.ring_ofs(host_rx) != 0)?;
+    for q in 0..num_queues("rx-")? {
+        want_eq("state", port.info(q)?.state, Q_KERNEL)?;
+    }
+    want_ok("RXSYNC", port.fd.rxsync())?;
+    want_ok("TXSYNC", port.fd.txsync())
+}
+
 /// Extension: NR_PUTBACK binds the host TX ring beside an RX ring.
 fn register_putback_binds_host_tx_ring() -> Result<()> {
     let port = want_ok("REGISTER", Port::rx_putback(Q))?;
@@ -396,7 +427,7 @@ fn register_putback_binds_host_tx_ring() -> Result<()> {
 
 /// Extension: NR_NO_RINGS registers a port and takes no queue.
 fn register_no_rings_binds_nothing_yet() -> Result<()> {
-    let n = need_queues()?;
+    let n = num_queues("rx-")?;
     let port = want_ok(
         "REGISTER",
         Port::open(&ifname(), rx(ONE_NIC, 0, RX_ONLY | NO_RINGS)),

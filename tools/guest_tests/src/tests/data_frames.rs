@@ -11,7 +11,7 @@ use crate::nic::Nic;
 use crate::port::{Lane, Port, DPORT, DPORT2, Q, Q2};
 use crate::setup::eventually;
 use crate::sock::Flow;
-use crate::steer::{Feature, Mtu, Rss, Rule};
+use crate::steer::{num_queues, Feature, Mtu, Rss, Rule};
 use anyhow::{bail, Context, Result};
 use std::time::{Duration, Instant};
 
@@ -377,7 +377,7 @@ fn two_programs_on_two_queues_each_get_their_own() -> Result<()> {
 
 /// The queue RSS reaches least: the last one.
 fn queue_above_the_rss_range_or_the_last_one_receives() -> Result<()> {
-    let last = crate::port::need_queues()? - 1;
+    let last = num_queues("rx-")? - 1;
     let _rss = if last < 16 {
         Some(Rss::without(&[last])?)
     } else {

@@ -6,7 +6,7 @@ use super::tests;
 use crate::abi::*;
 use crate::check::*;
 use crate::fd::{header, nmreq, one_rx, Fd};
-use crate::port::{need_queues, rx_info, Port, Q};
+use crate::port::{rx_info, Port, Q};
 use crate::steer::{ifname, num_queues};
 use anyhow::Result;
 
@@ -41,7 +41,7 @@ fn plain() -> Register {
 
 /// The rings an fd opened as `IF~Q` must have.
 fn only_queue_and_host_ring(port: &Port, queue: u32) -> Result<()> {
-    for q in 0..need_queues()? {
+    for q in 0..num_queues("rx-")? {
         want_eq(
             &format!("RX ring {q} is bound"),
             port.nif.rx(q).is_some(),
@@ -103,7 +103,7 @@ fn tilde_queue_leaves_mode_ringid_flags_as_sent() -> Result<()> {
 }
 
 fn tilde_first_and_last_queue() -> Result<()> {
-    let last = need_queues()? - 1;
+    let last = num_queues("rx-")? - 1;
     for q in [0, last] {
         let port = want_ok("REGISTER", Port::open(&tilde(&q.to_string()), plain()))?;
         only_queue_and_host_ring(&port, q)?;

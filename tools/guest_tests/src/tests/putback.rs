@@ -457,7 +457,7 @@ fn interface_rx_is_unchanged_for_other_queues_while_putting_back() -> Result<()>
     let count = 4000;
     let gen = nic.generate(
         "rest",
-        &format!("profile=flows flows=16 rate=1500 count={count} size=80 dport={OTHER_PORT}"),
+        &format!("profile=flows src=10.0.3.10 flows=16 rate=1500 count={count} size=80 dport={OTHER_PORT}"),
     )?;
     let mut sent_back = 0u32;
     while gen.status()?.1 {

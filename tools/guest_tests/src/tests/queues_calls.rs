@@ -7,7 +7,7 @@ use crate::check::*;
 use crate::fd::{one_rx, Fd};
 use crate::frame::udp_sized;
 use crate::nic::Nic;
-use crate::port::{need_queues, rx_info, Lane, Port, DPORT, DPORT2, Q, Q2};
+use crate::port::{rx_info, Lane, Port, DPORT, DPORT2, Q, Q2};
 use crate::setup;
 use crate::steer::{ifname, ip_link, num_queues, Rss, Rule};
 use anyhow::{Context, Result};
@@ -97,7 +97,7 @@ fn qadd_fills_and_qdel_zeroes_the_ring_offset() -> Result<()> {
 }
 
 fn qadd_every_queue_of_the_port_on_one_fd() -> Result<()> {
-    let n = need_queues()?;
+    let n = num_queues("rx-")?;
     let port = empty()?;
     for q in 0..n {
         want_ok(&format!("NIOCQADD {q}"), port.fd.qadd(q))?;

@@ -10,7 +10,7 @@ use crate::check::*;
 use crate::fd::one_rx;
 use crate::frame::{mark, parse_udp, udp_sized};
 use crate::nic::{CardCounts, Nic};
-use crate::port::{need_queues, Lane, Port, DPORT, DPORT2, OTHER_PORT, Q, Q2};
+use crate::port::{Lane, Port, DPORT, DPORT2, OTHER_PORT, Q, Q2};
 use crate::setup::eventually;
 use crate::sock::{Counter, Flow};
 use crate::steer::{carrier_changes, ethtool, ifname, num_queues, run, stats, Rss, Rule};
@@ -82,7 +82,7 @@ fn undisturbed(rate: u32, out: &[u32], work: impl FnOnce(&Nic) -> Result<()>) ->
     let before = nic.counts()?;
     let gen = nic.generate(
         "rest",
-        &format!("profile=flows flows=16 rate={rate} size=80 dport={OTHER_PORT}"),
+        &format!("profile=flows src=10.0.3.10 flows=16 rate={rate} size=80 dport={OTHER_PORT}"),
     )?;
     eventually("traffic flows", SOON, || Ok(counter.total() > 100))?;
     work(&nic)?;
@@ -116,7 +116,7 @@ fn twenty_cycles_under_traffic_lose_nothing_on_the_other_queues() -> Result<()> 
 }
 
 fn twenty_cycles_of_register_and_close_under_traffic_lose_nothing() -> Result<()> {
-    let n = need_queues()?;
+    let n = num_queues("rx-")?;
     let _rss = Rss::without(&[n - 2, n - 1])?;
     undisturbed(2000, &[], |_| {
         for turn in 0..20 {
@@ -235,7 +235,7 @@ fn slow_reader_does_not_slow_the_other_queues() -> Result<()> {
 }
 
 fn flooded_queue_does_not_touch_the_counters_of_others() -> Result<()> {
-    let n = need_queues()?;
+    let n = num_queues("rx-")?;
     let lane = Lane::open()?;
     let nic = Nic::open()?;
     let names: Vec<String> = (0..n).map(|q| format!("rx_queue_{q}_packets")).collect();
@@ -302,7 +302,7 @@ fn rss_weights_survive_attach_and_detach() -> Result<()> {
         let before = nic.counts()?;
         let gen = nic.generate(
             "s",
-            &format!("profile=flows flows=32 rate=3000 count=640 size=80 dport={OTHER_PORT}"),
+            &format!("profile=flows src=10.0.3.10 flows=32 rate=3000 count=640 size=80 dport={OTHER_PORT}"),
         )?;
         gen.wait(SOON)?;
         let after = nic.counts()?;
@@ -327,7 +327,7 @@ fn rss_weights_survive_attach_and_detach() -> Result<()> {
 fn carrier_does_not_change_on_attach_and_detach() -> Result<()> {
     let nic = Nic::open()?;
     let before = (carrier_changes()?, nic.counts()?);
-    for q in 0..need_queues()? {
+    for q in 0..num_queues("rx-")? {
         drop(want_ok(&format!("queue {q}"), Port::rx(q))?);
     }
     let after = nic.counts()?;
@@ -428,7 +428,7 @@ fn kernel_receives_on_the_same_vector_after_return() -> Result<()> {
 }
 
 fn driver_statistics_and_card_agree_on_all_queues() -> Result<()> {
-    let n = need_queues()?;
+    let n = num_queues("rx-")?;
     let lane = Lane::open()?;
     let nic = Nic::open()?;
     let _sink = crate::sock::bind(OTHER_PORT)?;
@@ -437,7 +437,9 @@ fn driver_statistics_and_card_agree_on_all_queues() -> Result<()> {
     let before = (stats(&names)?, nic.counts()?);
     let a = nic.generate(
         "a",
-        &format!("profile=flows flows=64 rate=2000 count=4000 size=100 dport={OTHER_PORT}"),
+        &format!(
+            "profile=flows src=10.0.3.10 flows=64 rate=2000 count=4000 size=100 dport={OTHER_PORT}"
+        ),
     )?;
     let b = nic.generate(
         "b",
@@ -464,7 +466,7 @@ fn driver_statistics_and_card_agree_on_all_queues() -> Result<()> {
 }
 
 fn seven_queues_out_at_once_each_receive_their_own() -> Result<()> {
-    let n = need_queues()?;
+    let n = num_queues("rx-")?;
     let nic = Nic::open()?;
     let port = Port::open(
         &ifname(),
