@@ -108,7 +108,7 @@ fn run(cli: &Cli) -> Result<i32> {
                 status
             })
         }
-        Command::Test(args) => tests::run(args, &machine.config(4, 1024)),
+        Command::Test(args) => tests::run(args, &machine.config(10, 2048)),
         Command::Run(args) => session::run(args, &machine.config(10, 2048)),
         Command::Bench { args } => bench::run(args, &machine.config(1, 1024)),
     }
