@@ -5,6 +5,7 @@
  * the checksum not yet verified, for the same reason.
  */
 #include <linux/etherdevice.h>
+#include <linux/if_vlan.h>
 #include <linux/netdevice.h>
 #include <linux/skbuff.h>
 
@@ -15,7 +16,8 @@ static struct sk_buff *nm_skb_build(struct net_device *dev, u32 queue,
 {
 	struct sk_buff *skb;
 
-	if (len < ETH_HLEN)
+	/* nothing the port could not have received */
+	if (len < ETH_HLEN || len > dev->max_mtu + ETH_HLEN + VLAN_HLEN)
 		return NULL;
 	skb = netdev_alloc_skb_ip_align(dev, len);
 	if (!skb)
