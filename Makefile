@@ -63,8 +63,7 @@ RUST_FILES = $$(find rust -name '*.rs' | sort)
 
 fmt: root
 	@$(ENTER) bash -c 'cd tools && cargo fmt --all'
-	@$(ENTER) bash -c 'rustfmt --edition 2021 --config skip_children=true $(RUST_FILES)' 2>/dev/null || \
-		$(ENTER) bash -c 'rustfmt --edition 2021 $(RUST_FILES)'
+	@$(ENTER) bash -c 'rustfmt --edition 2021 $(RUST_FILES)'
 
 fmt-check: root
 	@$(ENTER) bash -c 'cd tools && cargo fmt --all --check'
