@@ -13,6 +13,7 @@ mod marks;
 mod nic;
 mod nm;
 mod offload;
+mod peek;
 mod receive;
 mod report;
 mod sys;

@@ -46,16 +46,6 @@ pub fn run_end() {
     mark::<0x21>();
 }
 
-/// What follows does not belong to the run.
-pub fn pause() {
-    mark::<0x30>();
-}
-
-/// What follows belongs to the run.
-pub fn resume() {
-    mark::<0x31>();
-}
-
 /// Wait until the word at `cell` is `value`, or `turns` looks were taken; the
 /// instructions of the loop are not counted.  Returns whether it is.
 ///

@@ -4,32 +4,43 @@
 //! It runs as it would for anybody; this process only rings the doorbell and waits.
 //! It does so at idle priority, in a loop the plugin does not count: with one vCPU
 //! nm_offload takes over when its packets come, and this loop goes on when it
-//! sleeps again.  Then, uncounted, the kernel's counters tell whether all was done.
+//! sleeps again.  Its ring, which this process can see, tells whether it took all;
+//! at the end the kernel's counters must say the same.
 
 use crate::marks;
 use crate::nic::Nic;
-use crate::receive::{turns_in, wait};
+use crate::peek::Peek;
+use crate::receive::turns_in;
 use crate::sys::become_idle;
 use anyhow::{bail, Context, Result};
 use netmap::{Kind, Queues};
-use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-/// How long a burst is waited for before looking whether it is done.
-const LOOK_AFTER: Duration = Duration::from_millis(1);
-/// How often to look before giving up.
-const LOOKS: u32 = 2000;
+/// When a burst was not taken after this time, something is wrong.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Bursts before counting begins.
 const WARM_UP: u32 = 8;
 
+/// The process; it ends with this value.
+struct Program(Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // SAFETY: our own child, which was not waited for.
+        unsafe { libc::kill(self.0.id() as i32, libc::SIGTERM) };
+        // It must be gone, and the queue be the kernel's, before the next case.
+        let _ = self.0.wait();
+    }
+}
+
 /// nm_offload on queue 0.
 pub struct Offload {
-    child: Child,
-    output: Option<BufReader<ChildStdout>>,
-    /// Turns of the waiting loop that take [`LOOK_AFTER`].
-    turns: u64,
+    program: Program,
+    /// Kept open: nm_offload goes on writing its lines.
+    _output: BufReader<ChildStdout>,
+    ring: Peek,
     put_back: bool,
 }
 
@@ -50,33 +61,27 @@ impl Offload {
             .stdout(Stdio::piped())
             .spawn()
             .context("start nm_offload")?;
-        let output = child.stdout.take().map(BufReader::new);
-        let mut offload = Offload {
-            child,
-            output,
-            turns: 0,
+        let output = child.stdout.take();
+        let mut program = Program(child);
+        let mut output = BufReader::new(output.context("output of nm_offload")?);
+        let mut line = String::new();
+        while !line.contains("starting on") {
+            line.clear();
+            if output.read_line(&mut line)? == 0 {
+                bail!("nm_offload ended: {}", program.0.wait()?);
+            }
+        }
+        Ok(Offload {
+            program,
+            _output: output,
+            ring: Peek::new(nic)?,
             put_back,
-        };
-        offload.wait_started()?;
-        offload.turns = turns_in(LOOK_AFTER);
-        Ok(offload)
+        })
     }
 
     /// Process id.
     pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    fn wait_started(&mut self) -> Result<()> {
-        let output = self.output.as_mut().context("output of nm_offload")?;
-        let mut line = String::new();
-        while output.read_line(&mut line)? > 0 {
-            if line.contains("starting on") {
-                return Ok(());
-            }
-            line.clear();
-        }
-        bail!("nm_offload ended: {}", self.child.wait()?)
+        self.program.0.id()
     }
 
     /// Let it receive `bursts` bursts of `size` frames; returns how many packets.
@@ -91,79 +96,42 @@ impl Offload {
     }
 
     fn drive(&self, nic: &Nic, size: u32, bursts: u32) -> Result<u64> {
-        for _ in 0..WARM_UP {
-            let before = seen(nic)?;
-            let fitted = nic.ring(size);
-            let mut looks = 0;
-            while !self.done(nic, before, fitted)? {
-                wait(self.turns);
-                looks += 1;
-                if looks > LOOKS {
-                    bail!(
-                        "nm_offload does not take its packets: {:?} of {fitted}",
-                        seen(nic)?
-                    );
-                }
+        let turns = turns_in(PATIENCE);
+        let one = |counted: bool| {
+            let from = self.ring.position();
+            if counted {
+                marks::burst_begin();
             }
+            let fitted = nic.ring(size);
+            let to = self.ring.advance(from, fitted);
+            // SAFETY: a word of the mapped ring, which `self.ring` keeps.
+            let done = unsafe { marks::wait_until(self.ring.head(), to, turns) };
+            if counted {
+                marks::burst_end();
+            }
+            if !done {
+                bail!("nm_offload does not take its packets: {:?}", seen(nic)?);
+            }
+            Ok(u64::from(fitted))
+        };
+        for _ in 0..WARM_UP {
+            one(false)?;
         }
+        let before = seen(nic)?;
         let mut packets = 0;
         marks::run_begin();
         for _ in 0..bursts {
-            marks::pause();
-            let before = seen(nic)?;
-            marks::resume();
-            marks::burst_begin();
-            let fitted = nic.ring(size);
-            wait(self.turns);
-            marks::burst_end();
-            marks::pause();
-            let mut looks = 0;
-            while !self.done(nic, before, fitted)? {
-                marks::resume();
-                wait(self.turns);
-                marks::pause();
-                looks += 1;
-                if looks > LOOKS {
-                    bail!(
-                        "nm_offload does not take its packets: {:?} of {fitted}",
-                        seen(nic)?
-                    );
-                }
-            }
-            packets += u64::from(fitted);
-            marks::resume();
+            packets += one(true)?;
         }
         marks::run_end();
-        Ok(packets)
-    }
-
-    /// Has it handled all packets since `before`, and does it wait for more?
-    fn done(&self, nic: &Nic, before: Seen, count: u32) -> Result<bool> {
         let now = seen(nic)?;
         let received = now.received - before.received;
         let put_back = now.put_back - before.put_back;
-        let expected = if self.put_back { u64::from(count) } else { 0 };
-        if received > u64::from(count) || put_back > expected {
-            bail!("{count} packets sent, {received} received, {put_back} put back");
+        let expected = if self.put_back { packets } else { 0 };
+        if received != packets || put_back != expected {
+            bail!("{packets} packets sent, {received} received, {put_back} put back");
         }
-        if received < u64::from(count) || put_back < expected {
-            return Ok(false);
-        }
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid()))?;
-        let state = stat
-            .rsplit(") ")
-            .next()
-            .and_then(|rest| rest.chars().next());
-        Ok(state == Some('S'))
-    }
-}
-
-impl Drop for Offload {
-    fn drop(&mut self) {
-        // SAFETY: our own child, which was not waited for.
-        unsafe { libc::kill(self.pid() as i32, libc::SIGTERM) };
-        // It must be gone, and the queue be the kernel's, before the next case.
-        let _ = self.child.wait();
+        Ok(packets)
     }
 }
 

@@ -74,6 +74,11 @@ impl Mapping {
         )
     }
 
+    /// Map `len` bytes of `fd`, of which not every page needs to be there.
+    pub fn lazy(fd: &impl AsRawFd, len: usize) -> Result<Self> {
+        Self::map(libc::MAP_SHARED, fd.as_raw_fd(), 0, len)
+    }
+
     /// Map `len` bytes of fresh memory.
     pub fn anonymous(len: usize) -> Result<Self> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE;
