@@ -1,10 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
-//! tcpdump expressions, compiled and run by libpcap.
+//! tcpdump expressions, compiled by libpcap and run as machine code made from its
+//! program, or by its interpreter where that cannot be.
 //!
-//! Four functions of libpcap are all it takes, so they are declared here; a
+//! A few functions of libpcap are all it takes, so they are declared here; a
 //! wrapper crate would bring capture handles nobody needs.
 
+mod bpf;
+#[cfg(target_arch = "x86_64")]
+mod jit;
+#[cfg(all(test, target_arch = "x86_64"))]
+mod jit_tests;
+
 use anyhow::{bail, Context, Result};
+use bpf::Insn;
 use std::ffi::{c_char, c_int, c_uint, CStr, CString};
 
 /// Link type Ethernet.
@@ -15,17 +23,9 @@ const SNAPLEN: c_int = 65535;
 const NETMASK_UNKNOWN: c_uint = 0xffff_ffff;
 
 #[repr(C)]
-struct BpfInsn {
-    code: u16,
-    jt: u8,
-    jf: u8,
-    k: u32,
-}
-
-#[repr(C)]
 struct BpfProgram {
     len: c_uint,
-    insns: *mut BpfInsn,
+    insns: *mut Insn,
 }
 
 /// Opaque handle of libpcap.
@@ -47,18 +47,36 @@ extern "C" {
     ) -> c_int;
     fn pcap_freecode(program: *mut BpfProgram);
     fn pcap_geterr(p: *mut Pcap) -> *const c_char;
-    fn bpf_filter(insns: *const BpfInsn, pkt: *const u8, wirelen: c_uint, caplen: c_uint)
-        -> c_uint;
+    fn bpf_filter(insns: *const Insn, pkt: *const u8, wirelen: c_uint, caplen: c_uint) -> c_uint;
 }
 
 /// A compiled expression.
 #[derive(Debug)]
 pub struct Filter {
     program: BpfProgramOwner,
+    #[cfg(target_arch = "x86_64")]
+    code: Option<jit::Code>,
     text: String,
 }
 
 struct BpfProgramOwner(BpfProgram);
+
+impl BpfProgramOwner {
+    fn insns(&self) -> &[Insn] {
+        if self.0.insns.is_null() {
+            return &[];
+        }
+        // SAFETY: libpcap allocated that many, they live until drop.
+        unsafe { std::slice::from_raw_parts(self.0.insns, self.0.len as usize) }
+    }
+
+    /// Run it with libpcap's interpreter.
+    fn interpret(&self, head: &[u8], wire: u32) -> u32 {
+        // SAFETY: a program libpcap has compiled and checked; it reads caplen
+        // bytes of `head` at most.
+        unsafe { bpf_filter(self.0.insns, head.as_ptr(), wire, head.len() as c_uint) }
+    }
+}
 
 impl std::fmt::Debug for BpfProgramOwner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -103,8 +121,11 @@ impl Filter {
         if ret != 0 {
             bail!("filter expression '{text}': {error} (see 'man pcap-filter')");
         }
+        let program = BpfProgramOwner(program);
         Ok(Self {
-            program: BpfProgramOwner(program),
+            #[cfg(target_arch = "x86_64")]
+            code: jit::Code::new(program.insns()),
+            program,
             text: text.to_string(),
         })
     }
@@ -112,16 +133,11 @@ impl Filter {
     /// Does it match? `head` is what is at hand of a frame of `wire` bytes.
     #[inline]
     pub fn matches(&self, head: &[u8], wire: u32) -> bool {
-        // SAFETY: a program libpcap has compiled and checked; it reads caplen
-        // bytes of `head` at most.
-        unsafe {
-            bpf_filter(
-                self.program.0.insns,
-                head.as_ptr(),
-                wire,
-                head.len() as c_uint,
-            ) != 0
+        #[cfg(target_arch = "x86_64")]
+        if let Some(code) = &self.code {
+            return code.run(head, wire) != 0;
         }
+        self.program.interpret(head, wire) != 0
     }
 
     /// The expression.
