@@ -42,9 +42,13 @@ struct Options {
     /// About how many packets are counted per case, burst and boot
     #[arg(long, default_value_t = 20480)]
     packets: u32,
-    /// Print a profile by function of this case at burst 256 (or the only burst)
-    #[arg(long, default_value = "nm-poll")]
-    profile: String,
+    /// Print profiles by function of these cases at burst 256 (or the only burst)
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "nm-poll,nm-asleep,offload-drop,offload-back"
+    )]
+    profile: Vec<String>,
     /// Also print the profiled functions of this module instruction by instruction
     #[arg(long)]
     annotate: Option<String>,
@@ -113,24 +117,21 @@ fn work(options: &Options) -> Result<()> {
         last = Some((runs, symbols));
     }
     let mut text = report::markdown(&table);
+    let mut details = String::new();
     if let Some((runs, symbols)) = &last {
-        if let Some(run) = profiled(options, runs) {
-            let _ = writeln!(
-                text,
-                "### Where they go: {}, bursts of {}, by function\n\n{}",
-                run.case,
-                run.burst,
-                report::profile(run, symbols, 0.05)?
-            );
-            println!("{text}");
+        for run in options
+            .profile
+            .iter()
+            .filter_map(|case| profiled(case, runs))
+        {
+            text.push_str(&report::profile(run, symbols)?);
             if let Some(module) = &options.annotate {
                 let file = places.own_module(module)?;
-                println!("{}", annotate::annotate(run, symbols, module, &file, 0.5)?);
+                details.push_str(&annotate::annotate(run, symbols, module, &file, 0.5)?);
             }
-        } else {
-            println!("{text}");
         }
     }
+    println!("{text}{details}");
     println!(
         "kernel {}, {} boots, {} s; emulated card, QEMU TCG, one vCPU",
         places.release,
@@ -160,9 +161,9 @@ fn calibrated(runs: &[Run], symbols: &Symbols) -> Result<()> {
     bail!("the plugin does not count right");
 }
 
-/// The run whose profile is wanted: at burst 256 when there is one.
-fn profiled<'a>(options: &Options, runs: &'a [Run]) -> Option<&'a Run> {
-    let mut fitting = runs.iter().filter(|run| run.case == options.profile);
+/// The run of a case to show the profile of: at burst 256 when there is one.
+fn profiled<'a>(case: &str, runs: &'a [Run]) -> Option<&'a Run> {
+    let mut fitting = runs.iter().filter(|run| run.case == case);
     let first = fitting.clone().next();
     fitting.find(|run| run.burst == 256).or(first)
 }

@@ -119,15 +119,21 @@ fn number(value: f64) -> String {
     }
 }
 
-/// Where the instructions of one run go, by function, as Markdown.
-pub fn profile(run: &Run, symbols: &Symbols, least: f64) -> Result<String> {
-    let mut text = String::from("| per packet | function | in |\n|---|---|---|\n");
-    let mut rest = 0.0;
-    let mut few = 0;
+/// Where the instructions of one run go, by function, as Markdown; functions below
+/// half a percent of the whole are added up.
+pub fn profile(run: &Run, symbols: &Symbols) -> Result<String> {
+    let name = CASES.iter().find(|(case, _)| *case == run.case);
+    let mut text = format!(
+        "### Where they go: {}, bursts of {}\n\n| per packet | function | in |\n|---|---|---|\n",
+        name.map_or(run.case.as_str(), |(_, name)| name),
+        run.burst
+    );
     let functions = run.functions(symbols);
+    let total: f64 = functions.iter().map(|f| f.per_packet).sum();
     let names = demangle(functions.iter().map(|f| f.place.function.as_str()))?;
+    let (mut rest, mut few) = (0.0, 0);
     for (function, name) in functions.iter().zip(names) {
-        if function.per_packet < least {
+        if function.per_packet < total / 200.0 {
             rest += function.per_packet;
             few += 1;
             continue;
@@ -136,8 +142,9 @@ pub fn profile(run: &Run, symbols: &Symbols, least: f64) -> Result<String> {
             "" => "kernel",
             object => object,
         };
-        let _ = writeln!(text, "| {:.2} | `{name}` | {object} |", function.per_packet);
+        let per_packet = function.per_packet;
+        let _ = writeln!(text, "| {per_packet:.2} | `{name}` | {object} |");
     }
-    let _ = writeln!(text, "| {rest:.2} | {few} functions below {least} each | |");
+    let _ = writeln!(text, "| {rest:.2} | {few} others | |\n");
     Ok(text)
 }

@@ -50,21 +50,29 @@ struct Mapping {
     file: String,
 }
 
+/// Functions of a file by offset: size (0: not known) and name.
+type FileSymbols = BTreeMap<u64, (u64, String)>;
+
 /// Modules and BPF programs are above this address, the kernel's text below.
 const MODULES: u64 = 0xffff_ffff_c000_0000;
 
 /// Resolves addresses of one boot.
-#[derive(Default)]
 pub struct Symbols {
     kernel: BTreeMap<u64, (String, String)>,
     mappings: HashMap<String, Vec<Mapping>>,
-    files: HashMap<String, BTreeMap<u64, String>>,
+    stripped: String,
+    files: HashMap<String, FileSymbols>,
 }
 
 impl Symbols {
     /// From the guest's report; `local` says which file here a path in the guest is.
     pub fn read(report: &str, local: impl Fn(&str) -> std::path::PathBuf) -> Result<Self> {
-        let mut symbols = Symbols::default();
+        let mut symbols = Symbols {
+            kernel: BTreeMap::new(),
+            mappings: HashMap::new(),
+            stripped: "(not exported)".to_owned(),
+            files: HashMap::new(),
+        };
         for line in report.lines() {
             let words: Vec<&str> = line.split_whitespace().collect();
             match words[..] {
@@ -146,7 +154,12 @@ impl Symbols {
         let inside = address - mapping.start + mapping.offset;
         let table = self.files.get(&mapping.file);
         let nearest = table.and_then(|table| table.range(..=inside).next_back());
-        let (start, name) = nearest.map_or((0, "?".to_owned()), |(s, n)| (*s, n.clone()));
+        let (start, name) = match nearest {
+            Some((start, (size, name))) if *size == 0 || inside - start < *size => (*start, name),
+            // A stripped library names only what it exports.
+            _ => (inside & !0xfff, &self.stripped),
+        };
+        let name = name.clone();
         let object = Path::new(&mapping.file).file_name().unwrap_or_default();
         Place {
             part: Part::User,
@@ -169,42 +182,49 @@ fn unknown(part: Part, address: u64) -> Place {
 /// Functions of an ELF file by file offset; none when the file is not here.
 ///
 /// `nm` gives virtual addresses, which are turned into offsets by the program headers.
-fn file_symbols(path: &Path) -> Result<BTreeMap<u64, String>> {
-    let mut table = BTreeMap::new();
+fn file_symbols(path: &Path) -> Result<FileSymbols> {
+    let mut table = FileSymbols::new();
     if !path.exists() {
         return Ok(table);
     }
     let segments = load_segments(path)?;
     for dynamic in [true, false] {
         let mut nm = Command::new("nm");
-        nm.args(["-C", "--defined-only"]);
+        nm.args(["-C", "-S", "--defined-only"]);
         if dynamic {
             nm.arg("-D");
         }
         let output = nm.arg(path).output().context("run nm")?;
         for line in String::from_utf8_lossy(&output.stdout).lines() {
-            let mut words = line.splitn(3, ' ');
-            let (Some(address), Some(kind), Some(name)) =
-                (words.next(), words.next(), words.next())
-            else {
-                continue;
-            };
-            if !"tTwWi".contains(kind) {
-                continue;
-            }
-            let Ok(address) = u64::from_str_radix(address, 16) else {
+            let Some((address, size, name)) = function(line) else {
                 continue;
             };
             let segment = segments
                 .iter()
                 .find(|s| (s.1..s.1 + s.2).contains(&address));
             if let Some((offset, start, _)) = segment {
-                let name = name.split('@').next().unwrap_or(name);
-                table.insert(address - start + offset, name.to_owned());
+                table.insert(address - start + offset, (size, name));
             }
         }
     }
     Ok(table)
+}
+
+/// A line of `nm -S`: address, size when there is one, kind, name.
+fn function(line: &str) -> Option<(u64, u64, String)> {
+    let hex = |word: &str| u64::from_str_radix(word, 16).ok();
+    let (address, rest) = line.split_once(' ')?;
+    let (first, second) = rest.split_once(' ')?;
+    let (size, kind, name) = if first.len() == 1 {
+        (0, first, second)
+    } else {
+        let (kind, name) = second.split_once(' ')?;
+        (hex(first)?, kind, name)
+    };
+    let name = name.split('@').next()?;
+    "tTwWi"
+        .contains(kind)
+        .then_some((hex(address)?, size, name.to_owned()))
 }
 
 /// Offset, address and size of each loaded part of an ELF file.
@@ -220,4 +240,19 @@ fn load_segments(path: &Path) -> Result<Vec<(u64, u64, u64)>> {
         }
     }
     Ok(segments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::function;
+
+    #[test]
+    fn lines_of_nm_are_understood() {
+        let sized = function("0000000000001000 0000000000000020 T poll@@GLIBC_2.2.5");
+        assert_eq!(sized, Some((0x1000, 0x20, "poll".to_owned())));
+        let plain = function("0000000000002000 t <a::B as c::D>::e");
+        assert_eq!(plain, Some((0x2000, 0, "<a::B as c::D>::e".to_owned())));
+        assert_eq!(function("0000000000003000 0000000000000008 D data"), None);
+        assert_eq!(function("                 U undefined"), None);
+    }
 }
