@@ -168,7 +168,8 @@ impl Port {
     ///
     /// # Errors
     ///
-    /// ENOMEM; ENXIO: the interface has gone; EINVAL: no such queue; EBUSY, ENETDOWN, EOPNOTSUPP,
+    /// ENOMEM; ENXIO: the interface has gone; EINVAL: no such queue; EPERM: the caller has no
+    /// CAP_NET_ADMIN; EBUSY, ENETDOWN, EOPNOTSUPP,
     /// EIO as the driver says. Nothing has changed then.
     pub(crate) fn take(&self, queue: u32, region: &Arc<Region>) -> Result<Arc<RxRing>> {
         let info = self.info()?;
@@ -194,6 +195,10 @@ impl Port {
         let rtnl = Rtnl::lock();
         let dev = self.dev.lock();
         let dev = dev.as_ref().filter(|d| d.registered(&rtnl)).ok_or(ENXIO)?;
+        // Each time: the fd may have been passed on, or the right given up, since it was registered.
+        if !dev.may_admin() {
+            return Err(EPERM);
+        }
         let mut queues = self.queues.lock();
         queues.reserve(1, GFP_KERNEL)?;
         let taken = Taken::take(&self.nic, dev, ring.queue, ring.clone(), &rtnl)?;

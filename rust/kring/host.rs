@@ -19,6 +19,9 @@ use crate::os::skb::Batch;
 use crate::ring::{self, advance, prev};
 use crate::uapi::{ext::counter, MAX_FRAGS, NS_BUF_CHANGED, NS_MOREFRAG, NS_REPORT};
 
+/// A frame that ends within it is none.
+const ETHERNET_HEADER: u64 = 14;
+
 /// A host ring bound to an fd; used under the fd's lock.
 pub(crate) struct HostRing {
     shm: Shm,
@@ -175,6 +178,7 @@ impl HostRing {
                 break;
             }
         }
+        good &= bytes >= ETHERNET_HEADER;
         if good {
             counters[counter::BYTES] += bytes;
             counters[counter::FRAGS] += pieces - 1;
