@@ -323,9 +323,11 @@ impl RxRing {
                 if done == len {
                     break;
                 }
-                // A slot with another buffer than it was armed with.
-                if !self.rearm(s + done, hwtail, armed, counters) {
-                    break;
+                // A slot with another buffer than it was armed with, and those like it behind it.
+                let ds = descs.get(d + done..d + len).unwrap_or(&[]);
+                match self.rearm(s + done, ds, hwtail, armed, counters) {
+                    0 => break,
+                    n => done += n,
                 }
             }
             done

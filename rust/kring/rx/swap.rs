@@ -10,68 +10,93 @@ use kernel::prelude::*;
 
 use super::RxRing;
 use crate::mem::owner::{Claim, Owner};
-use crate::nic::rx82599::Armed;
+use crate::mem::region::Inner;
+use crate::nic::rx82599::{self, Armed};
 use crate::ring::distance;
+use crate::shm::RxDesc;
 use crate::uapi::ext::counter;
 
 impl RxRing {
-    /// Arms a released slot with the buffer its program has put there, or with one of its own if it
-    /// cannot have that. False: the slot cannot be armed now.
+    /// Arms released slots from `first` on, each with the buffer its program has put there, or with
+    /// one of its own if it cannot have that; up to a slot that names the buffer it was armed with,
+    /// or that cannot be armed now. `descs` are those beside the slots. Returns how many were.
+    ///
+    /// Each slot is read once and its descriptor written from that, so a program that goes on
+    /// writing cannot hold the kernel up.
     #[cold]
     pub(super) fn rearm(
         &self,
-        slot: usize,
+        first: usize,
+        descs: &[RxDesc],
         hwtail: u32,
         armed: &mut KVVec<Armed>,
         counters: &mut [u64; counter::MAX],
-    ) -> bool {
-        let n = self.shm.n;
-        let Some(shared) = self.shm.slots().get(slot) else {
-            return false;
-        };
-        let wanted = shared.buf_idx.get();
+    ) -> usize {
         let mut mem = self.region.lock();
-        let claimed = match mem.owner(wanted).map(Owner::claim) {
-            Some(Claim::Now) => true,
+        let slots = self.shm.slots().get(first..).unwrap_or(&[]);
+        for (i, (slot, desc)) in slots.iter().zip(descs).enumerate() {
+            let at = first + i;
+            let Some(before) = armed.get(at).map(Armed::buf) else {
+                return i;
+            };
+            let wanted = slot.buf_idx.get();
+            // The first has just been seen to differ, whatever it says now.
+            if i != 0 && before == Some(wanted) {
+                return i;
+            }
+            let buf = match self.claim(&mem, at, wanted, hwtail, armed) {
+                Some(_) if before == Some(wanted) => wanted,
+                Some(true) => {
+                    counters[counter::SWAPS] += 1;
+                    if let Some(before) = before {
+                        mem.set_owner(before, Owner::Loose);
+                    }
+                    wanted
+                }
+                Some(false) => {
+                    counters[counter::BAD_SLOTS] += 1;
+                    let Ok(own) = before.map_or_else(|| mem.alloc_buf(self.owner(at)), Ok) else {
+                        return i;
+                    };
+                    slot.buf_idx.set(own);
+                    own
+                }
+                None => return i,
+            };
+            mem.set_owner(buf, self.owner(at));
+            let (Some((bus, _)), Some(place)) = (mem.bus(&self.dev, buf), armed.get_mut(at)) else {
+                return i;
+            };
+            *place = Armed::new(buf, bus);
+            rx82599::arm(desc, place);
+        }
+        slots.len().min(descs.len())
+    }
+
+    /// May slot `slot` be armed with `wanted`? What had it so far has lost it then. `None`: its ring
+    /// is being synced, the slot waits for the next sync.
+    fn claim(
+        &self,
+        mem: &Inner,
+        slot: usize,
+        wanted: u32,
+        hwtail: u32,
+        armed: &mut KVVec<Armed>,
+    ) -> Option<bool> {
+        match mem.owner(wanted).map(Owner::claim) {
+            Some(Claim::Now) => Some(true),
             Some(Claim::From { ring, slot: other }) if usize::from(ring) == self.shm.object => {
                 // Ours: the program must hold that slot, beyond this one.
+                let n = self.shm.n;
                 let ahead = distance(slot as u32, u32::from(other), n);
-                let mine = ahead != 0 && ahead < distance(slot as u32, hwtail, n);
-                mine && Self::yield_from(armed, usize::from(other), wanted)
+                let held = ahead != 0 && ahead < distance(slot as u32, hwtail, n);
+                Some(held && Self::yield_from(armed, usize::from(other), wanted))
             }
             Some(Claim::From { ring, slot: other }) => match mem.ring(ring) {
-                None => true,
-                Some(owner) => match owner.yield_buffer(other, wanted) {
-                    Some(yielded) => yielded,
-                    // Its ring is being synced: the slot waits for the next sync.
-                    None => return false,
-                },
+                None => Some(true),
+                Some(owner) => owner.yield_buffer(other, wanted),
             },
-            Some(Claim::Refused) | None => false,
-        };
-        let before = armed.get(slot).and_then(Armed::buf);
-        let buf = if claimed {
-            counters[counter::SWAPS] += 1;
-            if let Some(before) = before {
-                mem.set_owner(before, Owner::Loose);
-            }
-            wanted
-        } else {
-            counters[counter::BAD_SLOTS] += 1;
-            let own = before.map_or_else(|| mem.alloc_buf(self.owner(slot)), Ok);
-            let Ok(buf) = own else {
-                return false;
-            };
-            shared.buf_idx.set(buf);
-            buf
-        };
-        mem.set_owner(buf, self.owner(slot));
-        match (mem.bus(&self.dev, buf), armed.get_mut(slot)) {
-            (Some((bus, _)), Some(place)) => {
-                *place = Armed::new(buf, bus);
-                true
-            }
-            _ => false,
+            Some(Claim::Refused) | None => Some(false),
         }
     }
 
