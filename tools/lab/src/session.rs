@@ -31,7 +31,7 @@ const DROP: &str = "udp dst port 53 and (not src net 10.0.0.0/8 or udp[20] = 16)
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
     /// Flood, in packets per second
-    #[arg(long, default_value_t = 100_000)]
+    #[arg(long, default_value_t = 50_000)]
     rate: u32,
     /// Good DNS queries per second
     #[arg(long, default_value_t = 100)]
