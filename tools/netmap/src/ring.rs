@@ -212,6 +212,12 @@ impl Word {
         self.0 as u32
     }
 
+    /// The `NS_*` flags.
+    #[inline(always)]
+    pub(crate) fn flags(self) -> u16 {
+        (self.0 >> 48) as u16
+    }
+
     /// Are these flags set?
     #[inline(always)]
     pub(crate) fn has(self, flags: u16) -> bool {

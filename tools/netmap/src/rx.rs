@@ -7,7 +7,7 @@
 
 use crate::abi::{NS_BUF_CHANGED, NS_MOREFRAG};
 use crate::extra::ExtraBuf;
-use crate::ring::{Geometry, SlotPtr};
+use crate::ring::{Geometry, SlotPtr, Word};
 use std::cell::Cell;
 
 /// An RX ring of a [`crate::Port`]; one at a time per ring.
@@ -125,10 +125,9 @@ impl Slots<'_> {
     pub fn count(self) -> (u64, u64) {
         let (n, parts, bytes) = (self.len() as u64, 0u64, 0u64);
         let (parts, bytes) = self.fold((parts, bytes), |(parts, bytes), s| {
-            let word = s.slot.word();
             (
-                parts + u64::from(word.has(NS_MOREFRAG)),
-                bytes + u64::from(word.len()),
+                parts + u64::from(s.word.has(NS_MOREFRAG)),
+                bytes + u64::from(s.word.len()),
             )
         });
         (n - parts, bytes)
@@ -137,10 +136,7 @@ impl Slots<'_> {
     /// The slot at `i`, where the ring is.
     #[inline(always)]
     pub(crate) fn at(&self, i: u32) -> RxSlot<'_> {
-        RxSlot {
-            geo: self.geo,
-            slot: self.geo.slot(i),
-        }
+        RxSlot::new(self.geo, i)
     }
 
     /// The packet that begins at the next slot; None at the end, or while it has
@@ -192,12 +188,9 @@ impl<'b> Iterator for Slots<'b> {
         if self.cur == self.end {
             return None;
         }
-        let slot = self.geo.slot(self.cur);
+        let slot = RxSlot::new(self.geo, self.cur);
         self.cur = self.geo.next(self.cur);
-        Some(RxSlot {
-            geo: self.geo,
-            slot,
-        })
+        Some(slot)
     }
 
     #[inline]
@@ -213,10 +206,7 @@ impl<'b> Iterator for Slots<'b> {
         let geo = self.geo;
         let mut acc = init;
         let (mut i, end) = (self.cur, self.end);
-        let slot = |i| RxSlot {
-            geo,
-            slot: geo.slot(i),
-        };
+        let slot = |i| RxSlot::new(geo, i);
         if i > end {
             while i < geo.num_slots {
                 acc = f(acc, slot(i));
@@ -240,6 +230,20 @@ impl ExactSizeIterator for Slots<'_> {}
 pub struct RxSlot<'b> {
     geo: &'b Geometry,
     slot: SlotPtr,
+    /// Read once: what the shared memory says later does not count.
+    word: Word,
+}
+
+impl<'b> RxSlot<'b> {
+    #[inline(always)]
+    pub(crate) fn new(geo: &'b Geometry, i: u32) -> Self {
+        let slot = geo.slot(i);
+        Self {
+            geo,
+            slot,
+            word: slot.word(),
+        }
+    }
 }
 
 impl RxSlot<'_> {
@@ -248,26 +252,26 @@ impl RxSlot<'_> {
     #[inline(always)]
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> u16 {
-        self.slot.len()
+        self.word.len() as u16
     }
 
     /// The `NS_*` flags.
     #[inline(always)]
     pub fn flags(&self) -> u16 {
-        self.slot.flags()
+        self.word.flags()
     }
 
     /// The packet goes on in the next slot.
     #[inline(always)]
     pub fn more_frags(&self) -> bool {
-        self.flags() & NS_MOREFRAG != 0
+        self.word.has(NS_MOREFRAG)
     }
 
     /// The bytes, without copying. Empty if the slot has no buffer.
     #[inline]
     pub fn payload(&self) -> &[u8] {
-        let len = u32::from(self.slot.len()).min(self.geo.buf_size) as usize;
-        match self.geo.buffer(self.slot.buf_idx()) {
+        let len = self.word.len().min(self.geo.buf_size) as usize;
+        match self.geo.buffer(self.word.buf_idx()) {
             // SAFETY: the buffer is inside the mapping and len within the buffer.
             // The slot lies between head and tail and was handed out once, so
             // neither kernel nor NIC nor another slot of ours touches the buffer
@@ -284,15 +288,22 @@ impl RxSlot<'_> {
             buf.copy_from(self.payload());
             return;
         }
-        let idx = self.slot.buf_idx();
-        let len = self.slot.len();
-        self.slot.set_buf_idx(buf.replace(idx, len));
-        self.slot.set_flags(self.slot.flags() | NS_BUF_CHANGED);
+        let idx = buf.replace(self.word.buf_idx(), self.len());
+        self.slot.set_buf_idx(idx);
+        self.slot.set_flags(self.flags() | NS_BUF_CHANGED);
     }
 
-    /// For putting back: the memory the buffer is from, and the slot.
+    /// Memory the buffer is from.
     #[inline(always)]
-    pub(crate) fn parts(&self) -> (&Geometry, SlotPtr) {
-        (self.geo, self.slot)
+    pub(crate) fn mem_id(&self) -> u16 {
+        self.geo.mem_id
+    }
+
+    /// Move the buffer to `tx`, a free slot of the same memory, and its buffer here.
+    #[inline(always)]
+    pub(crate) fn swap_with(self, tx: SlotPtr) {
+        let free = tx.word();
+        tx.set_word(self.word.with_buffer_of(self.word, NS_MOREFRAG));
+        self.slot.set_word(self.word.with_buffer_of(free, u16::MAX));
     }
 }

@@ -7,7 +7,7 @@
 //! or [`TxRing::publish`] is called; the next `poll` or txsync takes them.
 
 use crate::abi::NS_MOREFRAG;
-use crate::ring::{Geometry, SlotPtr};
+use crate::ring::Geometry;
 use crate::rx::{distance, RxSlot, Slots};
 use std::cell::Cell;
 use std::fmt;
@@ -42,14 +42,6 @@ pub struct Tally {
     pub bytes: u64,
     /// Forwarded.
     pub forwarded: u64,
-}
-
-/// Swap the buffers of a received and of a free slot.
-#[inline(always)]
-fn swap(rx: SlotPtr, tx: SlotPtr) {
-    let (r, t) = (rx.word(), tx.word());
-    tx.set_word(r.with_buffer_of(r, NS_MOREFRAG));
-    rx.set_word(r.with_buffer_of(t, u16::MAX));
 }
 
 /// A TX ring of a [`crate::Port`]; one at a time per ring.
@@ -119,12 +111,11 @@ impl<'p> TxRing<'p> {
         if self.next == self.tail {
             return Err(slot);
         }
-        let (from, rx) = slot.parts();
-        if from.mem_id != self.geo.mem_id {
-            let more = rx.flags() & NS_MOREFRAG;
+        if slot.mem_id() != self.geo.mem_id {
+            let more = slot.flags() & NS_MOREFRAG;
             return self.copy(slot.payload(), more).map_err(|_| slot);
         }
-        swap(rx, self.geo.slot(self.next));
+        slot.swap_with(self.geo.slot(self.next));
         self.step();
         Ok(())
     }
@@ -145,33 +136,35 @@ impl<'p> TxRing<'p> {
         let mut tally = Tally::default();
         let (from, to) = (slots.geo, self.geo);
         let same = from.mem_id == to.mem_id;
-        let (mut cur, end) = (slots.cur, slots.end);
-        let (mut next, tail) = (self.next, self.tail);
-        while cur != end && next != tail {
-            let slot = slots.at(cur);
-            let word = slot.parts().1.word();
-            if word.has(NS_MOREFRAG) || !same {
-                (slots.cur, self.next) = (cur, next);
-                let went_on = self.forward_long(slots, &mut wanted, &mut tally);
-                (cur, next) = (slots.cur, self.next);
-                if !went_on {
+        loop {
+            let (first, end) = (slots.cur, slots.end);
+            let (free, tail) = (self.next, self.tail);
+            let (mut cur, mut next, mut bytes) = (first, free, 0u64);
+            let mut long = false;
+            while cur != end && next != tail {
+                let slot = RxSlot::new(from, cur);
+                long = slot.more_frags() || !same;
+                if long {
                     break;
                 }
-                continue;
+                let len = u32::from(slot.len());
+                bytes += u64::from(len);
+                if wanted(&slot, len) {
+                    slot.swap_with(to.slot(next));
+                    next = to.next(next);
+                }
+                cur = from.next(cur);
             }
-            tally.packets += 1;
-            tally.bytes += u64::from(word.len());
-            if wanted(&slot, word.len()) {
-                tally.forwarded += 1;
-                swap(slot.parts().1, to.slot(next));
-                next = to.next(next);
+            tally.packets += u64::from(distance(from, first, cur));
+            tally.bytes += bytes;
+            tally.forwarded += u64::from(distance(to, free, next));
+            slots.cur = cur;
+            self.dirty |= next != free;
+            self.next = next;
+            if !long || !self.forward_long(slots, &mut wanted, &mut tally) {
+                return tally;
             }
-            cur = from.next(cur);
         }
-        slots.cur = cur;
-        self.dirty |= next != self.next;
-        self.next = next;
-        tally
     }
 
     /// The same for one packet of several slots, or between two regions. False if

@@ -48,6 +48,16 @@ impl Rules {
         (self.pass.is_empty() && self.drop.is_empty()).then_some(self.default)
     }
 
+    /// The one expression that is to be run, and whether a match puts back: most
+    /// command lines come down to that.
+    pub fn single(&self) -> Option<(&Filter, bool)> {
+        match (self.pass.as_slice(), self.drop.as_slice(), self.default) {
+            ([f], [], Verdict::Drop) => Some((f, true)),
+            ([], [f], Verdict::Pass) => Some((f, false)),
+            _ => None,
+        }
+    }
+
     /// Judge a frame of `wire` bytes that begins with `head`.
     #[inline]
     pub fn judge(&self, head: &[u8], wire: u32) -> Verdict {
@@ -132,6 +142,26 @@ mod tests {
             Some(Verdict::Pass)
         );
         assert_eq!(rules(&["udp"], &["ip"], Verdict::Pass).constant(), None);
+    }
+
+    #[test]
+    fn a_single_expression_is_recognised() {
+        for (r, on_match) in [
+            (
+                rules(&["udp port 53"], &["ip"], Verdict::Drop),
+                Verdict::Pass,
+            ),
+            (rules(&[], &["udp port 53"], Verdict::Pass), Verdict::Drop),
+        ] {
+            let (f, puts_back) = r.single().expect("single");
+            assert_eq!(f.text(), "udp port 53");
+            assert_eq!(puts_back, on_match == Verdict::Pass);
+            assert_eq!(judge(&r, [192, 0, 2, 9], 53), on_match);
+        }
+        assert!(rules(&["udp"], &["ip"], Verdict::Pass).single().is_none());
+        assert!(rules(&[], &["udp", "tcp"], Verdict::Pass)
+            .single()
+            .is_none());
     }
 
     #[test]

@@ -227,9 +227,13 @@ fn drain(port: &Port, queue: u16, rules: &Rules) -> Result<Counts> {
     let mut host = port.host_tx_ring()?;
     loop {
         let mut slots = batch.slots();
-        let tally = match constant {
-            Some(_) => host.forward_where(&mut slots, |_, _| true),
-            None => host.forward_where(&mut slots, |slot, len| {
+        // Each arm is a loop of its own: what is constant is not asked per packet.
+        let tally = match (constant, rules.single()) {
+            (Some(_), _) => host.forward_where(&mut slots, |_, _| true),
+            (None, Some((filter, puts_back))) => host.forward_where(&mut slots, |slot, len| {
+                filter.matches(slot.payload(), len) == puts_back
+            }),
+            (None, None) => host.forward_where(&mut slots, |slot, len| {
                 rules.judge(slot.payload(), len) == Verdict::Pass
             }),
         };

@@ -165,14 +165,23 @@ fn compile(program: &[Insn]) -> Option<Vec<u8>> {
     let mut known = vec![None::<u32>; n];
     let mut starts = vec![0usize; n];
     known[0] = Some(0);
-    asm.put(&[0x31, 0xc0, 0x31, 0xc9]); // xor eax, eax; xor ecx, ecx
-    asm.put(&[0x89, 0xf6, 0x89, 0xd2]); // mov esi, esi; mov edx, edx
-    let memory = program.iter().any(|i| {
-        matches!(
-            i.op(),
-            Some(Op::Mem(_) | Op::LdxMem(_) | Op::St(_) | Op::Stx(_))
+    let any = |what: fn(Op) -> bool| program.iter().filter_map(Insn::op).any(what);
+    // A program mostly begins with a load; X is 0 until it is set.
+    if !matches!(program[0].op(), Some(Op::Abs(..))) {
+        asm.put(&[0x31, 0xc0]); // xor eax, eax
+    }
+    if any(|op| {
+        !matches!(
+            op,
+            Op::Abs(..) | Op::RetK(_) | Op::Jump(_, Source::K(_), ..)
         )
-    });
+    }) {
+        asm.put(&[0x31, 0xc9]); // xor ecx, ecx
+    }
+    if any(|op| matches!(op, Op::Ind(..))) {
+        asm.put(&[0x89, 0xd2]); // mov edx, edx: used as 64 bits
+    }
+    let memory = any(|op| matches!(op, Op::Mem(_) | Op::LdxMem(_) | Op::St(_) | Op::Stx(_)));
     for i in (0..16i8).step_by(2).filter(|_| memory) {
         asm.put(&[0x48, 0xc7, 0x44, 0x24, (MEMORY + 4 * i) as u8, 0, 0, 0, 0]); // mov qword, 0
     }
