@@ -42,6 +42,10 @@ fn main() -> ExitCode {
 
 /// The exit status of an error, as --help says.
 fn status(e: &anyhow::Error) -> u8 {
+    let io = e.downcast_ref::<std::io::Error>().map(|e| e.kind());
+    if io == Some(std::io::ErrorKind::PermissionDenied) {
+        return 5;
+    }
     // No such queue, or a driver without hooks.
     let missing = |e: &netmap::Error| matches!(e.errno(), Some(libc::EINVAL | libc::EOPNOTSUPP));
     if e.downcast_ref::<netmap::Error>().is_some_and(missing) {

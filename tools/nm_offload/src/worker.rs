@@ -4,10 +4,11 @@
 //! It waits in `poll`, which also pushes what was put back before and returns
 //! released slots to the NIC: one system call per round over all its queues.
 
+use crate::filter::Filter;
 use crate::stats::{Counts, QueueStats, Stats};
 use crate::verdict::{Rules, Verdict};
 use anyhow::{anyhow, Context, Result};
-use netmap::Port;
+use netmap::{Port, Slots, Tally, TxRing};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::Arc;
@@ -200,7 +201,11 @@ impl Run {
         }
         let mut n = 0;
         for (queue, stats) in &self.queues {
-            let counts = drain(&self.port, *queue, &self.rules)?;
+            let counts = match drain(&self.port, *queue, &self.rules) {
+                // The next round waits for it.
+                Err(e) if e.is_down() => break,
+                r => r?,
+            };
             if counts.packets != 0 {
                 stats.add(counts);
                 n += counts.packets;
@@ -211,7 +216,7 @@ impl Run {
 }
 
 /// Judge everything that is in the ring of `queue`.
-fn drain(port: &Port, queue: u16, rules: &Rules) -> Result<Counts> {
+fn drain(port: &Port, queue: u16, rules: &Rules) -> netmap::Result<Counts> {
     let mut rx = port.rx_ring(queue)?;
     let mut counts = Counts::default();
     let mut batch = rx.acquire();
@@ -227,15 +232,12 @@ fn drain(port: &Port, queue: u16, rules: &Rules) -> Result<Counts> {
     let mut host = port.host_tx_ring()?;
     loop {
         let mut slots = batch.slots();
-        // Each arm is a loop of its own: what is constant is not asked per packet.
         let tally = match (constant, rules.single()) {
-            (Some(_), _) => host.forward_where(&mut slots, |_, _| true),
-            (None, Some((filter, puts_back))) => host.forward_where(&mut slots, |slot, len| {
-                filter.matches(slot.payload(), len) == puts_back
-            }),
-            (None, None) => host.forward_where(&mut slots, |slot, len| {
-                rules.judge(slot.payload(), len) == Verdict::Pass
-            }),
+            (Some(_), _) => forward_all(&mut host, &mut slots),
+            (None, Some((filter, puts_back))) => {
+                forward_single(&mut host, &mut slots, filter, puts_back)
+            }
+            (None, None) => forward_judged(&mut host, &mut slots, rules),
         };
         counts.packets += tally.packets;
         counts.bytes += tally.bytes;
@@ -256,4 +258,31 @@ fn drain(port: &Port, queue: u16, rules: &Rules) -> Result<Counts> {
             counts.lost += 1;
         }
     }
+}
+
+// The loops over packets, each a function of its own so that it has the registers to
+// itself, and with nothing in it that is constant for a batch.
+
+#[inline(never)]
+fn forward_all(host: &mut TxRing<'_>, slots: &mut Slots<'_>) -> Tally {
+    host.forward_where(slots, |_, _| true)
+}
+
+#[inline(never)]
+fn forward_single(
+    host: &mut TxRing<'_>,
+    slots: &mut Slots<'_>,
+    filter: &Filter,
+    puts_back: bool,
+) -> Tally {
+    host.forward_where(slots, |slot, len| {
+        filter.matches(slot.payload(), len) == puts_back
+    })
+}
+
+#[inline(never)]
+fn forward_judged(host: &mut TxRing<'_>, slots: &mut Slots<'_>, rules: &Rules) -> Tally {
+    host.forward_where(slots, |slot, len| {
+        rules.judge(slot.payload(), len) == Verdict::Pass
+    })
 }
