@@ -97,9 +97,10 @@ impl Child {
     /// # Errors
     /// When the program can't be started.
     pub fn start(name: &str, command: &mut Command) -> Result<Self> {
-        let inner = die_with_parent(command).spawn().with_context(|| {
+        let started = die_with_parent(command).spawn();
+        let inner = started.with_context(|| {
             format!(
-                "cannot start {name} ({})",
+                "cannot start {name} ({}); 'make root tools' makes what the lab needs",
                 command.get_program().to_string_lossy()
             )
         })?;

@@ -2,6 +2,8 @@
 //! Where things are: the cache, the guest image, what was built, a scratch folder per run.
 
 use anyhow::{bail, Context, Result};
+use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -91,10 +93,12 @@ pub fn run_tag() -> &'static str {
     })
 }
 
-/// A folder for one run's sockets, logs and disks; removed when dropped.
+/// A folder for one run's sockets, logs and disks; removed when dropped. Its lock tells
+/// later runs that it is in use: what a killed run left is removed by the next.
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
+    _lock: File,
 }
 
 impl Scratch {
@@ -109,7 +113,14 @@ impl Scratch {
             .join(format!("lab-{}-{label}", run_tag()));
         std::fs::create_dir_all(&path)
             .with_context(|| format!("cannot make the scratch folder {}", path.display()))?;
-        Ok(Self { path })
+        remove_abandoned();
+        // Locked before it gets the name others look for.
+        let lock = File::create(path.join("lock.new"))?;
+        if !try_lock(&lock) {
+            anyhow::bail!("{} is in use by another run", path.display());
+        }
+        std::fs::rename(path.join("lock.new"), path.join("lock"))?;
+        Ok(Self { path, _lock: lock })
     }
 
     /// Its path.
@@ -127,6 +138,27 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         // Best effort: a leftover scratch folder harms nobody and `make clean` takes it.
         let _ = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+/// Take the lock of a scratch folder, unless its run is alive.
+fn try_lock(file: &File) -> bool {
+    // SAFETY: flock() takes an open descriptor, which `file` keeps open during the call.
+    unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) == 0 }
+}
+
+/// Remove the scratch folders whose runs were killed.
+fn remove_abandoned() {
+    let Ok(entries) = std::fs::read_dir(cache().join("tmp")) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        if !entry.file_name().to_string_lossy().starts_with("lab-") {
+            continue;
+        }
+        if File::open(entry.path().join("lock")).is_ok_and(|lock| try_lock(&lock)) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
     }
 }
 
