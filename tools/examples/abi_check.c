@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Compile-time check of the layouts and ioctl numbers of net/netmap.h, in C99 and
- * C++11, and a run-time check of nm_parse().
+ * C++11, and a run-time check of nm_parse(); prints KTAP.
  */
 #define _DEFAULT_SOURCE
 #define NETMAP_WITH_LIBS
@@ -67,7 +67,7 @@ CHECK(niocqadd, NIOCQADD == 0x401069a0);
 CHECK(niocqdel, NIOCQDEL == 0x401069a1);
 CHECK(niocqnext, NIOCQNEXT == 0xc10069a2);
 
-static int failed;
+static int tests, failed;
 
 static void expect(const char *name, int ret, const char *ifname, unsigned int ring,
 		   unsigned int flags, unsigned int mem_id)
@@ -78,13 +78,17 @@ static void expect(const char *name, int ret, const char *ifname, unsigned int r
 
 	memset(&d, 0, sizeof(d));
 	got = nm_parse(name, &d, err);
+	tests++;
 	if (got != ret || (!ret && (strcmp(d.req.nr_name, ifname) ||
 	    d.req.nr_ringid != ring || d.req.nr_flags != flags ||
 	    d.req.nr_arg2 != mem_id))) {
-		printf("%s: got %d '%s' ring %u flags %#x mem %u %s\n", name, got,
+		printf("not ok %d nm_parse.%s\n", tests, name);
+		printf("# got %d '%s' ring %u flags %#x mem %u %s\n", got,
 		       d.req.nr_name, d.req.nr_ringid, d.req.nr_flags,
 		       d.req.nr_arg2, err);
 		failed++;
+	} else {
+		printf("ok %d nm_parse.%s\n", tests, name);
 	}
 }
 
@@ -111,6 +115,6 @@ int main(void)
 	expect("netmap:eth3/q", -1, "", 0, 0, 0);
 	expect("netmap:eth3@x", -1, "", 0, 0, 0);
 	expect("netmap:averyveryverylongname", -1, "", 0, 0, 0);
-	printf("%s\n", failed ? "failed" : "ok");
+	printf("1..%d\n", tests);
 	return failed != 0;
 }
