@@ -253,8 +253,9 @@ impl RxRing {
         let descs = nic.descs();
         let mut got = Import::default();
         ring::runs(hw.next_clean, hw.hwtail, n, room, |d, s, len| {
-            match (descs.get(d..d + len), slots.get(s..s + len)) {
-                (Some(d), Some(s)) => rx82599::import(d, s, BUF_SIZE as u32, &mut got),
+            let to = s + len;
+            match (descs.get(d..d + len), slots.get(s..to), hw.armed.get(s..to)) {
+                (Some(d), Some(s), Some(a)) => rx82599::import(d, s, a, BUF_SIZE as u32, &mut got),
                 _ => 0,
             }
         });

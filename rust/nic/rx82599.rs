@@ -69,15 +69,24 @@ fn length(hi: u64, buf_size: u32) -> u32 {
     ((hi >> LENGTH_SHIFT) as u32 & 0xffff).min(buf_size)
 }
 
-/// Copies written-back descriptors into slots until one is not done; returns how many were.
+/// Copies written-back descriptors into slots until one is not done; returns how many were. `armed`
+/// says whose buffer the NIC has filled, whatever a program has written into the slot meanwhile.
 ///
 /// Lengths are clamped to `buf_size`. Frames longer than a buffer span several descriptors, of
-/// which only the last says EOP.
+/// which only the last says EOP. All three slices are equally long.
 #[inline(always)]
-pub(crate) fn import(descs: &[RxDesc], slots: &[Slot], buf_size: u32, total: &mut Import) -> usize {
+pub(crate) fn import(
+    descs: &[RxDesc],
+    slots: &[Slot],
+    armed: &[Armed],
+    buf_size: u32,
+    total: &mut Import,
+) -> usize {
     let mut done = 0;
-    while let (Some(d), Some(s)) = (descs.get(done..), slots.get(done..)) {
-        let (frames, bytes) = last_pieces(d, s, buf_size);
+    while let (Some(d), Some(s), Some(a)) =
+        (descs.get(done..), slots.get(done..), armed.get(done..))
+    {
+        let (frames, bytes) = last_pieces(d, s, a, buf_size);
         if frames != 0 {
             done += frames;
             total.slots = total.slots.wrapping_add(frames as u32);
@@ -86,12 +95,15 @@ pub(crate) fn import(descs: &[RxDesc], slots: &[Slot], buf_size: u32, total: &mu
             total.bytes = total.bytes.wrapping_add(bytes);
         }
         // The next one is not done, or its frame goes on.
-        let (Some(desc), Some(slot)) = (descs.get(done), slots.get(done)) else {
+        let (Some(desc), Some(slot), Some(armed)) =
+            (descs.get(done), slots.get(done), armed.get(done))
+        else {
             break;
         };
         let hi = desc.hi.get();
         if hi & (DD | EOP) == DD {
             let len = length(hi, buf_size);
+            slot.buf_idx.set(armed.buf as u32);
             slot.len_flags.set(len | u32::from(NS_MOREFRAG) << 16);
             total.slots = total.slots.wrapping_add(1);
             total.bytes = total.bytes.wrapping_add(u64::from(len));
@@ -106,78 +118,69 @@ pub(crate) fn import(descs: &[RxDesc], slots: &[Slot], buf_size: u32, total: &mu
 /// The hot part: descriptors that are done and end a packet, until another kind comes. Returns how
 /// many there were, and their bytes.
 #[inline(always)]
-fn last_pieces(descs: &[RxDesc], slots: &[Slot], buf_size: u32) -> (usize, u64) {
+fn last_pieces(descs: &[RxDesc], slots: &[Slot], armed: &[Armed], buf_size: u32) -> (usize, u64) {
     let mut done = 0;
     let mut bytes = 0u64;
-    let mut one = |desc: &RxDesc, slot: &Slot| {
+    by_steps(descs, slots, armed, |desc, slot, armed| {
         // One load of status and length: they were written by one bus write.
         let hi = desc.hi.get();
         if !hi & (DD | EOP) != 0 {
             return false;
         }
         let len = length(hi, buf_size);
+        slot.buf_idx.set(armed.buf as u32);
         slot.len_flags.set(len);
         bytes = bytes.wrapping_add(u64::from(len));
         done += 1;
         true
-    };
-    let descs = descs.chunks_exact(STEP);
-    let slots = slots.chunks_exact(STEP);
-    let rest = descs.remainder().iter().zip(slots.remainder());
-    'all: {
-        for (descs, slots) in descs.zip(slots) {
-            for (desc, slot) in descs.iter().zip(slots) {
-                if !one(desc, slot) {
-                    break 'all;
-                }
-            }
-        }
-        for (desc, slot) in rest {
-            if !one(desc, slot) {
-                break 'all;
-            }
-        }
-    }
+    });
     (done, bytes)
 }
 
 /// Rewrites descriptors for slots the program released, while each slot still holds the buffer it
 /// was armed with; returns how many were. The slot it stops at holds another buffer: the caller
-/// checks that one and arms it anew.
-///
-/// All three are equally long.
+/// checks that one and arms it anew. All three slices are equally long.
 #[inline(always)]
 pub(crate) fn refill(descs: &[RxDesc], slots: &[Slot], armed: &[Armed]) -> usize {
     let mut done = 0;
-    let mut one = |desc: &RxDesc, slot: &Slot, armed: &Armed| {
+    by_steps(descs, slots, armed, |desc, slot, armed| {
         if u64::from(slot.buf_idx.get()) != armed.buf {
             return false;
         }
         arm(desc, armed);
         done += 1;
         true
-    };
+    });
+    done
+}
+
+/// Calls `one` for each triple until it says no: [`STEP`] at a time, so that the compiler needs no
+/// index of its own, and then those that are left.
+#[inline(always)]
+fn by_steps(
+    descs: &[RxDesc],
+    slots: &[Slot],
+    armed: &[Armed],
+    mut one: impl FnMut(&RxDesc, &Slot, &Armed) -> bool,
+) {
     let descs = descs.chunks_exact(STEP);
     let slots = slots.chunks_exact(STEP);
     let armed = armed.chunks_exact(STEP);
     let rest = (descs.remainder().iter())
         .zip(slots.remainder())
         .zip(armed.remainder());
-    'all: {
-        for ((descs, slots), armed) in descs.zip(slots).zip(armed) {
-            for ((desc, slot), armed) in descs.iter().zip(slots).zip(armed) {
-                if !one(desc, slot, armed) {
-                    break 'all;
-                }
-            }
-        }
-        for ((desc, slot), armed) in rest {
+    for ((descs, slots), armed) in descs.zip(slots).zip(armed) {
+        for ((desc, slot), armed) in descs.iter().zip(slots).zip(armed) {
             if !one(desc, slot, armed) {
-                break 'all;
+                return;
             }
         }
     }
-    done
+    for ((desc, slot), armed) in rest {
+        if !one(desc, slot, armed) {
+            return;
+        }
+    }
 }
 
 /// Arms one descriptor with a buffer, and clears its old status, so that it is not taken for a new

@@ -43,7 +43,7 @@ fn import_stops_at_the_first_descriptor_that_is_not_done() {
     let descs = [done(60, true), done(1514, true), desc(0), done(60, true)];
     let slots = slots(4);
     let mut total = Import::default();
-    assert_eq!(import(&descs, &slots, 2048, &mut total), 2);
+    assert_eq!(import(&descs, &slots, &armed(&slots), 2048, &mut total), 2);
     assert_eq!(
         total,
         Import {
@@ -63,7 +63,7 @@ fn a_frame_of_three_descriptors_is_one_packet_of_three_slots() {
     let descs = [done(2048, false), done(2048, false), done(10, true)];
     let slots = slots(3);
     let mut total = Import::default();
-    import(&descs, &slots, 2048, &mut total);
+    import(&descs, &slots, &armed(&slots), 2048, &mut total);
     assert_eq!(
         total,
         Import {
@@ -82,7 +82,7 @@ fn a_frame_of_three_descriptors_is_one_packet_of_three_slots() {
 fn the_beginning_of_a_frame_is_not_published() {
     let descs = [done(60, true), done(2048, false), desc(0)];
     let mut total = Import::default();
-    import(&descs, &slots(3), 2048, &mut total);
+    import(&descs, &slots(3), &armed(&slots(3)), 2048, &mut total);
     assert_eq!((total.slots, total.complete, total.packets), (2, 1, 1));
 }
 
@@ -90,7 +90,13 @@ fn the_beginning_of_a_frame_is_not_published() {
 fn absurd_lengths_are_clamped_to_the_buffer() {
     let slots = slots(1);
     let mut total = Import::default();
-    import(&[done(0xffff, true)], &slots, 2048, &mut total);
+    import(
+        &[done(0xffff, true)],
+        &slots,
+        &armed(&slots),
+        2048,
+        &mut total,
+    );
     assert_eq!(slots[0].len_and_flags(), (2048, 0));
     assert_eq!(total.bytes, 2048);
 }
@@ -102,10 +108,23 @@ fn a_vlan_tag_beside_the_length_does_not_disturb_it() {
     import(
         &[desc(DD | EOP | 64 << 32 | 0xfff << 48)],
         &slots,
+        &armed(&slots),
         2048,
         &mut total,
     );
     assert_eq!(slots[0].len_and_flags(), (64, 0));
+}
+
+#[test]
+fn a_received_slot_names_the_buffer_the_nic_has_filled_whatever_stood_there() {
+    let slots = slots(5);
+    let armed = armed(&slots);
+    slots.iter().for_each(|s| s.buf_idx.set(0xffff_ffff));
+    let mut descs: Vec<_> = (0..4).map(|_| done(60, true)).collect();
+    descs.insert(2, done(2048, false));
+    import(&descs, &slots, &armed, 2048, &mut Import::default());
+    let named: Vec<_> = slots.iter().map(|s| s.buf_idx.get()).collect();
+    assert_eq!(named, [2, 3, 4, 5, 6]);
 }
 
 #[test]
@@ -153,7 +172,7 @@ proptest! {
         let descs: Vec<_> = frames.iter().map(|&(len, eop)| done(len, eop)).collect();
         let slots = slots(frames.len());
         let mut total = Import::default();
-        prop_assert_eq!(import(&descs, &slots, 2048, &mut total), frames.len());
+        prop_assert_eq!(import(&descs, &slots, &armed(&slots), 2048, &mut total), frames.len());
         let complete = frames.iter().rposition(|f| f.1).map_or(0, |i| i + 1);
         prop_assert_eq!(total.complete as usize, complete);
         prop_assert_eq!(total.packets as usize, frames.iter().filter(|f| f.1).count());
@@ -171,9 +190,9 @@ proptest! {
         let (a, b) = (slots(frames.len()), slots(frames.len()));
         let cut = cut.min(frames.len());
         let (mut once, mut parts) = (Import::default(), Import::default());
-        import(&descs, &a, 2048, &mut once);
-        import(&descs[..cut], &b[..cut], 2048, &mut parts);
-        import(&descs[cut..], &b[cut..], 2048, &mut parts);
+        import(&descs, &a, &armed(&a), 2048, &mut once);
+        import(&descs[..cut], &b[..cut], &armed(&b)[..cut], 2048, &mut parts);
+        import(&descs[cut..], &b[cut..], &armed(&b)[cut..], 2048, &mut parts);
         prop_assert_eq!(once, parts);
     }
 }
