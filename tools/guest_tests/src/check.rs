@@ -108,11 +108,33 @@ pub fn want_eq<T: PartialEq + fmt::Debug>(what: &str, got: T, want: T) -> Result
     if got == want {
         return Ok(());
     }
+    let (got, want) = contrast(&format!("{got:?}"), &format!("{want:?}"));
     bail!(
-        "{what}: want {want:?}, got {got:?} ({}:{})",
+        "{what}: want {want}, got {got} ({}:{})",
         at.file(),
         at.line()
     )
+}
+
+/// Long values (frames, lists of them) from shortly before where they differ.
+fn contrast(got: &str, want: &str) -> (String, String) {
+    const LONG: usize = 160;
+    if got.len().max(want.len()) <= LONG {
+        return (got.to_string(), want.to_string());
+    }
+    let same = got
+        .bytes()
+        .zip(want.bytes())
+        .take_while(|(a, b)| a == b)
+        .count();
+    let from = same.saturating_sub(40);
+    let cut = |s: &str| {
+        let piece =
+            String::from_utf8_lossy(&s.as_bytes()[from.min(s.len())..(from + LONG).min(s.len())])
+                .into_owned();
+        format!("...{piece}... (from {from} of {} characters)", s.len())
+    };
+    (cut(got), cut(want))
 }
 
 /// A statement that must hold.

@@ -37,10 +37,6 @@ impl Mem {
         Mem { base, len }
     }
 
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
     fn at<T: Plain>(&self, off: usize) -> *mut T {
         let size = std::mem::size_of::<T>();
         assert!(

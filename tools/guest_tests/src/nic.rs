@@ -157,6 +157,24 @@ impl Nic {
             .map(drop)
     }
 
+    /// Waits until the card has `room` descriptors of a ring of `n`.  Register
+    /// writes are posted: a sync may return before the card has seen its tail,
+    /// and a frame sent over this channel may overtake it.
+    pub fn wait_room(&self, q: u32, n: u32, room: u32) -> Result<()> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let counts = self.counts()?;
+            let (head, tail) = (counts.rxq(q, "rdh")? as u32, counts.rxq(q, "rdt")? as u32);
+            let has = (tail + n - head) % n;
+            if has >= room {
+                return Ok(());
+            }
+            if Instant::now() > end {
+                bail!("queue {q}: the card has {has} of {n} descriptors (head {head}, tail {tail}), want {room}");
+            }
+        }
+    }
+
     /// Starts a generator; it is stopped when the value is dropped.
     pub fn generate(&self, name: &str, spec: &str) -> Result<Gen<'_>> {
         self.cmd(&format!("gen start {name} {spec}"))?;

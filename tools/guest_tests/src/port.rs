@@ -82,7 +82,17 @@ impl Port {
         n: usize,
         timeout: Duration,
     ) -> Result<Vec<Vec<u8>>> {
-        let ring = self.ring(queue)?;
+        self.recv_from(&self.ring(queue)?, dport, n, timeout)
+    }
+
+    /// As [`Port::recv`], through a view of the ring taken earlier.
+    pub fn recv_from(
+        &self,
+        ring: &Ring,
+        dport: u16,
+        n: usize,
+        timeout: Duration,
+    ) -> Result<Vec<Vec<u8>>> {
         let end = Instant::now() + timeout;
         let mut got = Vec::new();
         while got.len() < n {
@@ -94,11 +104,21 @@ impl Port {
             for f in ring.take_up_to(n - got.len()) {
                 if parse_udp(&f).is_some_and(|u| u.dport == dport) {
                     got.push(f);
+                } else {
+                    let start = crate::frame::hex(&f[..f.len().min(64)]);
+                    println!("another frame of {} bytes: {start}", f.len());
                 }
             }
             if left.is_zero() {
                 break;
             }
+        }
+        if got.len() < n {
+            println!(
+                "{} of {n} frames came; head, cur, tail {:?}",
+                got.len(),
+                ring.pointers()
+            );
         }
         Ok(got)
     }

@@ -283,6 +283,7 @@ fn ring_full_keeps_what_is_there_and_drops_the_rest() -> Result<()> {
     }
     want_eq("kept", got.len() as u32, room)?;
     want_ok("RXSYNC", lane.port.fd.rxsync())?;
+    nic.wait_room(Q, ring.n, room)?;
     nic.send(&udp_sized(DPORT, 777_777, 60))?;
     want_eq(
         "the ring goes on",
@@ -301,6 +302,7 @@ fn ring_with_one_slot_given_back_takes_one_frame() -> Result<()> {
     for seq in 100..140 {
         ring.take_up_to(1);
         want_ok("RXSYNC", lane.port.fd.rxsync())?;
+        nic.wait_room(Q, ring.n, 1)?;
         nic.send(&udp_sized(DPORT, seq, 60))?;
         nic.send(&udp_sized(DPORT, 9, 60))?;
         want_ok("RXSYNC", lane.port.fd.rxsync())?;

@@ -235,26 +235,24 @@ fn link_down_and_up_with_a_queue_out() -> Result<()> {
 }
 
 fn ring_size_and_channel_changes_are_refused_while_a_queue_is_out() -> Result<()> {
-    let lane = Lane::open()?;
-    let n = num_queues("rx-")?;
+    let port = Port::rx(Q)?;
+    let fewer = (num_queues("rx-")? - 1).to_string();
     for (what, option, args) in [
-        ("ethtool -G rx", "-G", vec!["rx".to_string(), "1024".into()]),
-        ("ethtool -G tx", "-G", vec!["tx".to_string(), "1024".into()]),
-        (
-            "ethtool -L combined",
-            "-L",
-            vec!["combined".to_string(), (n - 1).to_string()],
-        ),
+        ("ethtool -G rx", "-G", ["rx", "1024"]),
+        ("ethtool -G tx", "-G", ["tx", "1024"]),
+        ("ethtool -L", "-L", ["combined", &fewer]),
     ] {
-        let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let said = ethtool(option, &args)
-            .err()
-            .with_context(|| format!("{what} was accepted"))?;
-        let text = format!("{said:#}");
+        let said = ethtool(option, &args).err();
+        let text = format!(
+            "{:#}",
+            said.with_context(|| format!("{what} was accepted"))?
+        );
         want(&format!("{what}: '{text}' is EBUSY"), text.contains("busy"))?;
     }
-    receives(&lane, 1)?;
-    want_eq("slots", lane.port.info(Q)?.slots, lane.port.reg.rx_slots)
+    want_ok("RXSYNC", port.fd.rxsync())?;
+    want_eq("slots", port.info(Q)?.slots, port.reg.rx_slots)?;
+    drop(port);
+    receives(&Lane::open()?, 1)
 }
 
 fn ring_size_change_is_seen_by_the_next_registration() -> Result<()> {
