@@ -278,6 +278,10 @@ impl Port {
         if let Some(at) = ports.iter().position(|p| core::ptr::eq(&**p, self)) {
             let _ = ports.remove(at);
         }
+        if ports.is_empty() {
+            // A static is not dropped with the module: leave it nothing to leak.
+            *ports = KVec::new();
+        }
     }
 
     /// The ring of a queue, if the port has it.

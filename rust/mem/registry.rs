@@ -89,6 +89,10 @@ impl Drop for Lease {
             if registry[at].fds == 0 {
                 let _ = registry.remove(at);
             }
+            if registry.is_empty() {
+                // A static is not dropped with the module: leave it nothing to leak.
+                *registry = KVec::new();
+            }
         }
     }
 }
