@@ -5,6 +5,7 @@ use crate::initramfs::Archive;
 use crate::places::Places;
 use anyhow::{bail, Context, Result};
 use lab::child::Child;
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,12 +25,22 @@ pub enum Driver {
     Hooked,
 }
 
+impl fmt::Display for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Driver::None => "no card",
+            Driver::Stock => "the kernel's own ixgbe",
+            Driver::Hooked => "our ixgbe and netmap",
+        })
+    }
+}
+
 /// What is booted.
 pub struct Setup<'a> {
     /// Where everything is.
     pub places: &'a Places,
-    /// Lines `CASE BURST BURSTS SLOTS`.
-    pub plan: String,
+    /// The guest's file system, from [`archive`].
+    pub archive: &'a [u8],
     /// Whose driver is loaded; without one there is no card either.
     pub driver: Driver,
     /// How long the guest may take.
@@ -48,7 +59,7 @@ pub struct Outcome {
 pub fn boot(setup: &Setup, folder: &Path, mut show: impl FnMut(&str)) -> Result<Outcome> {
     let at = |name: &str| folder.join(name);
     let initrd = at("initrd");
-    fs::write(&initrd, archive(setup)?).context("write the initrd")?;
+    fs::write(&initrd, setup.archive).context("write the initrd")?;
     for stale in ["nic.sock", "ctl.sock", "report", "counts"] {
         let _ = fs::remove_file(at(stale));
     }
@@ -120,24 +131,23 @@ fn start_card(places: &Places, folder: &Path) -> Result<Child> {
     Ok(card)
 }
 
-/// The guest's file system.
-fn archive(setup: &Setup) -> Result<Vec<u8>> {
-    let places = setup.places;
+/// The guest's file system, with a plan of lines `CASE BURST BURSTS SLOTS`.
+pub fn archive(places: &Places, driver: Driver, plan: &str) -> Result<Vec<u8>> {
     let mut archive = Archive::new();
     archive.program("init", &places.program("bench-guest")?)?;
     let mut order = String::new();
     let mut modules = Vec::new();
-    if setup.driver != Driver::None {
+    if driver != Driver::None {
         modules = places.stock_modules()?;
     }
-    match setup.driver {
+    match driver {
         Driver::None => {}
         Driver::Stock => modules.push(places.stock_module("ixgbe")?),
         Driver::Hooked => {
             for name in ["netmap", "ixgbe"] {
                 modules.push((format!("{name}.ko"), fs::read(places.own_module(name)?)?));
             }
-            if setup.plan.contains("offload") {
+            if plan.contains("offload") {
                 archive.program("bin/nm_offload", &places.program("nm_offload")?)?;
             }
         }
@@ -148,7 +158,7 @@ fn archive(setup: &Setup) -> Result<Vec<u8>> {
         order.push('\n');
     }
     archive.file("modules/order", order.as_bytes());
-    archive.file("plan", setup.plan.as_bytes());
+    archive.file("plan", plan.as_bytes());
     Ok(archive.finish())
 }
 

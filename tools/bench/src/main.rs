@@ -9,17 +9,17 @@ mod boot;
 mod demangle;
 mod initramfs;
 mod places;
+mod plan;
 mod records;
 mod report;
 mod symbols;
 
 use anyhow::{bail, Context, Result};
-use boot::{Driver, Setup};
+use boot::Setup;
 use clap::Parser;
 use lab::places::{remove_own_scratch, Scratch};
 use places::Places;
 use records::Run;
-use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -52,9 +52,6 @@ struct Options {
     /// Also print the profiled functions of this module instruction by instruction
     #[arg(long)]
     annotate: Option<String>,
-    /// Use the kernel's own ixgbe instead of ours (cases udp and xdp only)
-    #[arg(long)]
-    stock_driver: bool,
     /// Only check the counting: a loop of 6,000,000 instructions, without card
     #[arg(long)]
     calibrate: bool,
@@ -76,59 +73,55 @@ fn main() -> ExitCode {
 
 fn work(options: &Options) -> Result<()> {
     let places = Places::find(&lab::places::cache())?;
-    let plan = plan(options)?;
     let scratch = Scratch::new("bench")?;
-    let folder = scratch.path();
     let started = Instant::now();
+    // What is measured is put together once: all boots run the same code.
+    let mut guests = Vec::new();
+    for (driver, plan) in plan::make(options)? {
+        guests.push((driver, boot::archive(&places, driver, &plan)?));
+    }
     let mut table = report::Table::new();
-    let mut last = None;
-    let mut failures = 0;
+    let mut last = Vec::new();
+    let mut failures = Vec::new();
     for boot in 1..=options.boots {
-        eprintln!(
-            "boot {boot} of {}: kernel {}",
-            options.boots, places.release
-        );
-        let setup = Setup {
-            places: &places,
-            plan: plan.clone(),
-            driver: match (options.calibrate, options.stock_driver) {
-                (true, _) => Driver::None,
-                (_, true) => Driver::Stock,
-                _ => Driver::Hooked,
-            },
-            limit: Duration::from_secs(1200),
-        };
-        let outcome = boot::boot(&setup, folder, |line| {
-            if !line.starts_with("sym ") && !line.starts_with("map ") {
-                eprintln!("  [{:4}s] {line}", started.elapsed().as_secs());
+        last.clear();
+        for (driver, archive) in &guests {
+            eprintln!("boot {boot} of {}, {driver}", options.boots);
+            let setup = Setup {
+                places: &places,
+                archive,
+                driver: *driver,
+                limit: Duration::from_secs(1200),
+            };
+            let outcome = boot::boot(&setup, scratch.path(), |line| {
+                if !line.starts_with("sym ") && !line.starts_with("map ") {
+                    eprintln!("  [{:4}s] {line}", started.elapsed().as_secs());
+                }
+                if line.starts_with("failed ") || line.starts_with("error ") {
+                    failures.push(line.to_owned());
+                }
+            })?;
+            let symbols = Symbols::read(&outcome.report, |path| local(&places, path))?;
+            let runs = records::join(&outcome.report, &outcome.counts)?;
+            for run in &runs {
+                report::add(&mut table, run, &symbols);
             }
-            if line.starts_with("failed ") || line.starts_with("error ") {
-                failures += 1;
-            }
-        })?;
-        let symbols = Symbols::read(&outcome.report, |path| local(&places, path))?;
-        let runs = records::join(&outcome.report, &outcome.counts)?;
+            last.push((runs, symbols));
+        }
         if options.calibrate {
-            return calibrated(&runs, &symbols);
+            return calibrated(&last);
         }
-        for run in &runs {
-            report::add(&mut table, run, &symbols);
-        }
-        last = Some((runs, symbols));
     }
     let mut text = report::markdown(&table);
     let mut details = String::new();
-    if let Some((runs, symbols)) = &last {
-        for run in options
-            .profile
-            .iter()
-            .filter_map(|case| profiled(case, runs))
-        {
-            text.push_str(&report::profile(run, symbols)?);
-            if let Some(module) = &options.annotate {
-                let file = places.own_module(module)?;
-                details.push_str(&annotate::annotate(run, symbols, module, &file, 0.5)?);
-            }
+    for case in &options.profile {
+        let Some((run, symbols)) = profiled(case, &last) else {
+            continue;
+        };
+        text.push_str(&report::profile(run, symbols)?);
+        if let Some(module) = &options.annotate {
+            let file = places.own_module(module)?;
+            details.push_str(&annotate::annotate(run, symbols, module, &file, 0.5)?);
         }
     }
     println!("{text}{details}");
@@ -138,10 +131,11 @@ fn work(options: &Options) -> Result<()> {
         options.boots,
         started.elapsed().as_secs()
     );
-    if failures > 0 {
+    if !failures.is_empty() {
         bail!(
-            "{failures} cases failed; the logs are in {}",
-            folder.display()
+            "{} cases failed:\n  {}",
+            failures.len(),
+            failures.join("\n  ")
         );
     }
     if let Some(path) = &options.write {
@@ -151,7 +145,8 @@ fn work(options: &Options) -> Result<()> {
 }
 
 /// Is the loop's count right?  The interrupts that hit it are the kernel's.
-fn calibrated(runs: &[Run], symbols: &Symbols) -> Result<()> {
+fn calibrated(boots: &[(Vec<Run>, Symbols)]) -> Result<()> {
+    let (runs, symbols) = boots.first().context("no boot")?;
     let run = runs.first().context("no record")?;
     let user = run.parts(symbols)[0] * run.packets as f64;
     println!("a loop of 6000000 instructions counted as {user:.0}");
@@ -162,44 +157,16 @@ fn calibrated(runs: &[Run], symbols: &Symbols) -> Result<()> {
 }
 
 /// The run of a case to show the profile of: at burst 256 when there is one.
-fn profiled<'a>(case: &str, runs: &'a [Run]) -> Option<&'a Run> {
-    let mut fitting = runs.iter().filter(|run| run.case == case);
-    let first = fitting.clone().next();
-    fitting.find(|run| run.burst == 256).or(first)
-}
-
-/// The plan for the guest: every case at every burst.
-fn plan(options: &Options) -> Result<String> {
-    let mut plan = String::new();
-    for name in &options.cases {
-        if !report::CASES.iter().any(|(case, _)| case == name) {
-            let known: Vec<&str> = report::CASES.iter().map(|(case, _)| *case).collect();
-            bail!("no case '{name}'; there are {}", known.join(", "));
-        }
+fn profiled<'a>(case: &str, boots: &'a [(Vec<Run>, Symbols)]) -> Option<(&'a Run, &'a Symbols)> {
+    let all = boots
+        .iter()
+        .flat_map(|(runs, symbols)| runs.iter().map(move |run| (run, symbols)));
+    let mut fitting = all.filter(|(run, _)| run.case == case);
+    let first = fitting.next()?;
+    if first.0.burst == 256 {
+        return Some(first);
     }
-    let stock = ["udp", "xdp", "udp-asleep", "xdp-asleep"];
-    let wanted = |case: &str| {
-        (options.cases.is_empty() || options.cases.iter().any(|name| name == case))
-            && (!options.stock_driver || stock.contains(&case))
-    };
-    if options.calibrate {
-        return Ok("calibrate 1 1 0\n".to_owned());
-    }
-    for burst in &options.bursts {
-        // The ring always keeps a slot free, so it is longer than the burst.
-        let slots = if *burst < 512 { 512 } else { 1024 };
-        for (case, _) in report::CASES.iter().filter(|(case, _)| wanted(case)) {
-            let bursts = (options.packets / burst).max(1);
-            let _ = writeln!(plan, "{case} {burst} {bursts} {slots}");
-        }
-    }
-    if plan.is_empty() {
-        bail!(
-            "nothing to do: the stock driver allows the cases {}",
-            stock.join(", ")
-        );
-    }
-    Ok(plan)
+    fitting.find(|(run, _)| run.burst == 256).or(Some(first))
 }
 
 /// The file here that is at `path` in the guest.
@@ -239,17 +206,5 @@ mod tests {
         fs::remove_file(&path).unwrap();
         assert_eq!(text, format!("above\n{BEGIN}\n\nnew\n{END}\nbelow\n"));
         assert!(refused.is_err());
-    }
-
-    #[test]
-    fn the_plan_has_every_case_at_every_burst() {
-        let options = Options::parse_from(["bench", "--packets", "1024", "--bursts", "32,512"]);
-        let plan = plan(&options).unwrap();
-        assert_eq!(plan.lines().count(), 2 * report::CASES.len());
-        assert!(plan.contains("udp 32 32 512\n") && plan.contains("nm-poll 512 2 1024\n"));
-        let options = Options::parse_from(["bench", "--stock-driver", "--cases", "nm-poll"]);
-        assert!(super::plan(&options).is_err());
-        let options = Options::parse_from(["bench", "--cases", "nonsense"]);
-        assert!(super::plan(&options).is_err());
     }
 }

@@ -13,6 +13,8 @@ pub struct Run {
     pub burst: u32,
     /// Packets received.
     pub packets: u64,
+    /// Interrupts they came with.
+    pub interrupts: u64,
     /// Instructions of each burst.
     pub bursts: Vec<u64>,
     /// Instructions at each address.
@@ -74,7 +76,7 @@ pub fn join(report: &str, counts: &str) -> Result<Vec<Run>> {
     let mut runs = Vec::new();
     for line in report.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
-        if let ["run", case, burst, bursts, packets] = words[..] {
+        if let ["run", case, burst, bursts, packets, interrupts] = words[..] {
             let (list, addresses) = records
                 .next()
                 .with_context(|| format!("the plugin has no record for '{line}'"))?;
@@ -85,6 +87,7 @@ pub fn join(report: &str, counts: &str) -> Result<Vec<Run>> {
                 case: case.to_owned(),
                 burst: burst.parse()?,
                 packets: packets.parse()?,
+                interrupts: interrupts.parse()?,
                 bursts: list,
                 addresses,
             });
@@ -122,8 +125,8 @@ mod tests {
         sym ffffffff81000100 work\n\
         sym ffffffffc0000000 rxsync [netmap]\n\
         sym ffffffffc0001000 poll [ixgbe]\n\
-        run udp 4 3 12\n\
-        run xdp 4 1 4\n\
+        run udp 4 3 12 3\n\
+        run xdp 4 1 4 1\n\
         done\n";
     const COUNTS: &str = "run 0\nburst 30\nburst 10\nburst 20\n\
         pc 1004 12\npc ffffffff81000008 24\npc ffffffffc0000001 36\n\
@@ -161,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_record_that_does_not_fit_its_line_is_refused() {
-        assert!(join("run udp 4 2 8\n", COUNTS).is_err());
+        assert!(join("run udp 4 2 8 2\n", COUNTS).is_err());
         assert!(join(REPORT, "").is_err());
         assert!(join(REPORT, "nonsense\n").is_err());
     }

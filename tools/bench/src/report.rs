@@ -12,6 +12,8 @@ use std::fmt::Write;
 pub const CASES: &[(&str, &str)] = &[
     ("udp", "UDP socket, recvmmsg(64)"),
     ("xdp", "AF_XDP zero-copy, drop, poll()"),
+    ("udp-stock", "UDP socket, the kernel's own ixgbe"),
+    ("xdp-stock", "AF_XDP zero-copy, the kernel's own ixgbe"),
     ("nm-poll", "netmap, count and drop, poll()"),
     ("nm-sync", "netmap, count and drop, NIOCRXSYNC"),
     ("nm-touch", "netmap, poll(), reads each frame"),
@@ -31,6 +33,8 @@ pub const CASES: &[(&str, &str)] = &[
 #[derive(Default)]
 pub struct Figures {
     packets: u64,
+    bursts: u64,
+    interrupts: u64,
     parts: Vec<[f64; PARTS.len()]>,
     min: f64,
     medians: Vec<f64>,
@@ -54,6 +58,8 @@ pub fn add(table: &mut Table, run: &Run, symbols: &Symbols) {
     };
     figures.max = figures.max.max(max);
     figures.packets += run.packets;
+    figures.bursts += run.bursts.len() as u64;
+    figures.interrupts += run.interrupts;
     figures.parts.push(run.parts(symbols));
     figures.medians.push(median);
 }
@@ -68,8 +74,8 @@ pub fn markdown(table: &Table) -> String {
         let _ = writeln!(
             text,
             "### Bursts of {burst}\n\n\
-             | receiver | user | kernel text | ixgbe | netmap | other | **total** | boots (total) | median burst | min..max burst | packets |\n\
-             |---|---|---|---|---|---|---|---|---|---|---|"
+             | receiver | user | kernel text | ixgbe | netmap | other | **total** | boots (total) | median burst | min..max burst | interrupts per burst | packets |\n\
+             |---|---|---|---|---|---|---|---|---|---|---|---|"
         );
         for ((case, size), figures) in table {
             if *size == burst {
@@ -96,6 +102,8 @@ fn row(name: &str, figures: &Figures) -> String {
     cells.push(range(&totals));
     cells.push(range(&figures.medians));
     cells.push(format!("{}..{}", number(figures.min), number(figures.max)));
+    let interrupts = figures.interrupts as f64 / figures.bursts as f64;
+    cells.push(format!("{interrupts:.2}"));
     cells.push(figures.packets.to_string());
     format!("| {} |", cells.join(" | "))
 }

@@ -7,7 +7,7 @@ use crate::marks;
 use crate::nic::Nic;
 use crate::nm::{self, Netmap, Poll, Style, Sync, Touch};
 use crate::offload::Offload;
-use crate::receive::{self, Receiver};
+use crate::receive::{self, Received, Receiver};
 use crate::report::Log;
 use crate::udp::Udp;
 use crate::xdp::Xdp;
@@ -21,7 +21,7 @@ pub fn calibrate(step: &Step, log: &mut Log) -> Result<()> {
     marks::six_million();
     marks::burst_end();
     marks::run_end();
-    log.line(&format!("run {} 1 1 1000000", step.case));
+    log.line(&format!("run {} 1 1 1000000 0", step.case));
     Ok(())
 }
 
@@ -41,8 +41,8 @@ pub fn run(nic: &Nic, card: &mut Card, step: &Step, log: &mut Log) -> Result<()>
     card.template(&frame)?;
     log.maps(&step.case, std::process::id())?;
     match step.case.as_str() {
-        "udp" | "udp-asleep" => measure(nic, &mut Udp::open()?, step, log),
-        "xdp" | "xdp-asleep" => {
+        "udp" | "udp-asleep" | "udp-stock" => measure(nic, &mut Udp::open()?, step, log),
+        "xdp" | "xdp-asleep" | "xdp-stock" => {
             let mut socket = Xdp::open(nic)?;
             measure(nic, &mut socket, step, log)?;
             log.bpf_symbols()?;
@@ -103,24 +103,35 @@ fn offload(nic: &Nic, options: &[&str], back: bool, step: &Step, log: &mut Log) 
     let changes = nic.carrier_changes()?;
     let offload = Offload::start(nic, options, back)?;
     log.maps(&step.case, offload.pid())?;
-    let packets = offload.run(nic, step.burst, step.bursts)?;
-    log.line(&format!(
-        "run {} {} {} {packets}",
-        step.case, step.burst, step.bursts
-    ));
+    let received = offload.run(nic, step.burst, step.bursts)?;
+    report(step, received, log);
     drop(offload);
     no_flap(nic, changes)
 }
 
 fn measure(nic: &Nic, receiver: &mut impl Receiver, step: &Step, log: &mut Log) -> Result<()> {
-    let packets = if step.case.ends_with("-asleep") {
+    let received = if step.case.ends_with("-asleep") {
         receive::asleep(nic, receiver, step.burst, step.bursts)?
     } else {
         receive::awake(nic, receiver, step.burst, step.bursts)?
     };
-    log.line(&format!(
-        "run {} {} {} {packets}",
-        step.case, step.burst, step.bursts
-    ));
+    report(step, received, log);
     Ok(())
+}
+
+/// The line that belongs to the record the plugin has just written.
+fn report(step: &Step, received: Received, log: &mut Log) {
+    let Step {
+        case,
+        burst,
+        bursts,
+        ..
+    } = step;
+    let Received {
+        packets,
+        interrupts,
+    } = received;
+    log.line(&format!(
+        "run {case} {burst} {bursts} {packets} {interrupts}"
+    ));
 }

@@ -82,6 +82,19 @@ impl Nic {
         Ok(self.sysfs("carrier_changes")?.parse()?)
     }
 
+    /// Interrupts of the port's queues so far.
+    pub fn interrupts(&self) -> Result<u64> {
+        let text = fs::read_to_string("/proc/interrupts").context("read /proc/interrupts")?;
+        let vector = format!("{}-TxRx-", self.name);
+        let mut sum = 0;
+        for line in text.lines().filter(|line| line.contains(&vector)) {
+            // "NUMBER: COUNT CHIP NAME"; there is one processor.
+            let count = line.split_whitespace().nth(1).unwrap_or("");
+            sum += count.parse::<u64>().with_context(|| line.to_owned())?;
+        }
+        Ok(sum)
+    }
+
     /// Hardware address.
     pub fn mac(&self) -> Result<[u8; 6]> {
         let text = self.sysfs("address")?;

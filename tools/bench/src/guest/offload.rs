@@ -10,7 +10,7 @@
 use crate::marks;
 use crate::nic::Nic;
 use crate::peek::Peek;
-use crate::receive::turns_in;
+use crate::receive::{turns_in, Received};
 use crate::sys::become_idle;
 use anyhow::{bail, Context, Result};
 use netmap::{Kind, Queues};
@@ -84,8 +84,8 @@ impl Offload {
         self.program.0.id()
     }
 
-    /// Let it receive `bursts` bursts of `size` frames; returns how many packets.
-    pub fn run(&self, nic: &Nic, size: u32, bursts: u32) -> Result<u64> {
+    /// Let it receive `bursts` bursts of `size` frames; returns what came.
+    pub fn run(&self, nic: &Nic, size: u32, bursts: u32) -> Result<Received> {
         std::thread::scope(|scope| {
             let driver = scope.spawn(|| become_idle().and_then(|()| self.drive(nic, size, bursts)));
             match driver.join() {
@@ -95,7 +95,7 @@ impl Offload {
         })
     }
 
-    fn drive(&self, nic: &Nic, size: u32, bursts: u32) -> Result<u64> {
+    fn drive(&self, nic: &Nic, size: u32, bursts: u32) -> Result<Received> {
         let turns = turns_in(PATIENCE);
         let one = |counted: bool| {
             let from = self.ring.position();
@@ -118,12 +118,14 @@ impl Offload {
             one(false)?;
         }
         let before = seen(nic)?;
+        let interrupts = nic.interrupts()?;
         let mut packets = 0;
         marks::run_begin();
         for _ in 0..bursts {
             packets += one(true)?;
         }
         marks::run_end();
+        let interrupts = nic.interrupts()? - interrupts;
         let now = seen(nic)?;
         let received = now.received - before.received;
         let put_back = now.put_back - before.put_back;
@@ -131,7 +133,10 @@ impl Offload {
         if received != packets || put_back != expected {
             bail!("{packets} packets sent, {received} received, {put_back} put back");
         }
-        Ok(packets)
+        Ok(Received {
+            packets,
+            interrupts,
+        })
     }
 }
 

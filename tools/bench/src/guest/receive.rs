@@ -21,6 +21,15 @@ pub trait Receiver {
     fn receive(&mut self) -> Result<u64>;
 }
 
+/// What was received in a run.
+#[derive(Clone, Copy)]
+pub struct Received {
+    /// Packets.
+    pub packets: u64,
+    /// Interrupts they came with.
+    pub interrupts: u64,
+}
+
 /// Bursts before counting begins.
 const WARM_UP: u32 = 8;
 /// Time the interrupt of a burst gets to arrive; it has come from another process.
@@ -28,12 +37,13 @@ const INTERRUPT: Duration = Duration::from_micros(300);
 /// When a burst was not received after this time, something is wrong.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Receive `bursts` bursts of `size` frames awake; returns how many packets.
-pub fn awake(nic: &Nic, receiver: &mut impl Receiver, size: u32, bursts: u32) -> Result<u64> {
+/// Receive `bursts` bursts of `size` frames awake; returns what came.
+pub fn awake(nic: &Nic, receiver: &mut impl Receiver, size: u32, bursts: u32) -> Result<Received> {
     let turns = turns_in(INTERRUPT);
     for _ in 0..WARM_UP {
         burst(nic, receiver, size, turns)?;
     }
+    let interrupts = nic.interrupts()?;
     let mut packets = 0;
     marks::run_begin();
     for _ in 0..bursts {
@@ -43,7 +53,10 @@ pub fn awake(nic: &Nic, receiver: &mut impl Receiver, size: u32, bursts: u32) ->
         packets += count?;
     }
     marks::run_end();
-    Ok(packets)
+    Ok(Received {
+        packets,
+        interrupts: nic.interrupts()? - interrupts,
+    })
 }
 
 #[inline(always)]
@@ -63,8 +76,8 @@ fn burst(nic: &Nic, receiver: &mut impl Receiver, size: u32, turns: u64) -> Resu
     Ok(got)
 }
 
-/// Receive `bursts` bursts of `size` frames, each while asleep; returns how many packets.
-pub fn asleep(nic: &Nic, receiver: &mut impl Receiver, size: u32, bursts: u32) -> Result<u64> {
+/// Receive `bursts` bursts of `size` frames, each while asleep; returns what came.
+pub fn asleep(nic: &Nic, receiver: &mut impl Receiver, size: u32, bursts: u32) -> Result<Received> {
     let got = AtomicU32::new(0);
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -92,7 +105,7 @@ pub fn asleep(nic: &Nic, receiver: &mut impl Receiver, size: u32, bursts: u32) -
 }
 
 /// Ring the doorbell, and wait at idle priority until the receiver sleeps again.
-fn drive(nic: &Nic, got: &AtomicU32, size: u32, bursts: u32) -> Result<u64> {
+fn drive(nic: &Nic, got: &AtomicU32, size: u32, bursts: u32) -> Result<Received> {
     become_idle()?;
     let turns = turns_in(PATIENCE);
     let mut sent: u32 = 0;
@@ -117,13 +130,17 @@ fn drive(nic: &Nic, got: &AtomicU32, size: u32, bursts: u32) -> Result<u64> {
     for _ in 0..WARM_UP {
         one(false)?;
     }
+    let interrupts = nic.interrupts()?;
     let mut packets = 0;
     marks::run_begin();
     for _ in 0..bursts {
         packets += one(true)?;
     }
     marks::run_end();
-    Ok(packets)
+    Ok(Received {
+        packets,
+        interrupts: nic.interrupts()? - interrupts,
+    })
 }
 
 /// Wait for `turns` turns of a loop that is not counted.

@@ -2,7 +2,7 @@
 //! The report to the host: lines on the virtio port `bench.log`.
 //!
 //! ```text
-//! run CASE BURST BURSTS PACKETS     one line for each record of the plugin, in order
+//! run CASE BURST BURSTS PACKETS INTERRUPTS    one line for each record of the plugin, in order
 //! map PROGRAM START END OFFSET FILE executable mappings of a program that was measured
 //! sym ADDRESS NAME [MODULE]         text symbols of the kernel
 //! failed CASE BURST: REASON
