@@ -20,6 +20,7 @@ use kernel::sync::{new_mutex, Arc, ArcBorrow, Mutex};
 
 use crate::kring::Sync;
 use crate::mem::layout::{MEMSIZE, PAGE};
+use crate::mem::region::Region;
 use crate::os::chardev::{CharDevice, Mapped};
 use crate::os::user::Addr;
 use crate::os::wait::Waiters;
@@ -31,6 +32,11 @@ use register::Registered;
 pub(crate) struct File {
     #[pin]
     state: Mutex<Option<Registered>>,
+    /// The region of a registered file, for mmap(). It has a lock of its own because mmap() comes
+    /// with the caller's mmap lock held, which others take under rtnl, which is taken under
+    /// `state`.
+    #[pin]
+    region: Mutex<Option<Arc<Region>>>,
     waiters: Arc<Waiters>,
 }
 
@@ -83,6 +89,7 @@ impl CharDevice for File {
         Arc::pin_init(
             pin_init!(File {
                 state <- new_mutex!(None, "netmap::File::state"),
+                region <- new_mutex!(None, "netmap::File::region"),
                 waiters,
             }),
             GFP_KERNEL,
@@ -125,10 +132,10 @@ impl CharDevice for File {
     }
 
     fn mmap(this: ArcBorrow<'_, Self>) -> Result<Mapped> {
-        let state = this.state.lock();
-        let reg = state.as_ref().ok_or(EINVAL)?;
+        let region = this.region.lock();
         Ok(Mapped {
-            region: Arc::as_ptr(&reg.lease),
+            // It stays until the file is released, which the mapping prevents.
+            region: Arc::as_ptr(region.as_ref().ok_or(EINVAL)?),
             pages: (MEMSIZE / PAGE) as u64,
         })
     }

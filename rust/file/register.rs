@@ -199,6 +199,7 @@ impl File {
             mem_id: reg.lease.id,
             extra: reg.extra,
         };
+        *self.region.lock() = Some(reg.lease.clone());
         *state = Some(reg);
         Ok(granted)
     }
