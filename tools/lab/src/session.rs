@@ -14,6 +14,7 @@ mod promises;
 mod services;
 mod stage;
 
+use crate::child;
 use crate::vm::{Config, Vm};
 use act::Act;
 use anyhow::{Context, Result};
@@ -49,6 +50,8 @@ pub struct RunArgs {
 /// # Errors
 /// When a part is missing or a step of the session itself fails.
 pub fn run(args: &RunArgs, config: &Config) -> Result<i32> {
+    // What is shown is the guest's capacity, not that of a machine busy with other things.
+    child::before_other_work();
     let mut vm = Vm::boot(config)?;
     let played = play(args, &vm);
     let trouble = vm.console.new_trouble();
