@@ -149,7 +149,13 @@ impl Symbols {
             .iter()
             .find(|m| (m.start..m.end).contains(&address))
         else {
-            return unknown(Part::User, address);
+            // Not in a file: a filter compiled by the program itself.
+            return Place {
+                part: Part::User,
+                object: "made at run time".to_owned(),
+                function: "(generated code)".to_owned(),
+                offset: address & 0xfff,
+            };
         };
         let inside = address - mapping.start + mapping.offset;
         let table = self.files.get(&mapping.file);
