@@ -11,6 +11,7 @@ const BPF_PROG_LOAD: libc::c_int = 5;
 const BPF_LINK_CREATE: libc::c_int = 28;
 const PROG_TYPE_XDP: u32 = 6;
 const ATTACH_XDP: u32 = 37;
+const XDP_FLAGS_SKB_MODE: u32 = 2;
 const XDP_FLAGS_DRV_MODE: u32 = 4;
 
 const SOL_XDP: libc::c_int = 283;
@@ -48,9 +49,10 @@ fn ifindex() -> u32 {
     unsafe { libc::if_nametoindex(name.as_ptr()) }
 }
 
-/// Attaches a program that passes everything, in driver mode; it is detached
-/// when the descriptor that comes back is closed.
-pub fn attach_xdp() -> Sys<OwnedFd> {
+/// Attaches a program that passes everything, in driver mode or in front of
+/// the stack (generic); it is detached when the descriptor that comes back is
+/// closed.
+pub fn attach_xdp(driver: bool) -> Sys<OwnedFd> {
     // r0 = XDP_PASS; exit
     let program: [u64; 2] = [0x0000_0002_0000_00b7, 0x95];
     let licence = c"GPL";
@@ -73,7 +75,14 @@ pub fn attach_xdp() -> Sys<OwnedFd> {
             (0, raw),
             (4, ifindex()),
             (8, ATTACH_XDP),
-            (12, XDP_FLAGS_DRV_MODE),
+            (
+                12,
+                if driver {
+                    XDP_FLAGS_DRV_MODE
+                } else {
+                    XDP_FLAGS_SKB_MODE
+                },
+            ),
         ],
     )
 }

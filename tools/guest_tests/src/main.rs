@@ -119,7 +119,7 @@ fn chosen(args: &Args) -> Result<bool> {
             bail!("no test '{want}'; --list prints the names");
         }
     }
-    let mut picked: Vec<&tests::Test> = all
+    let picked: Vec<&tests::Test> = all
         .iter()
         .filter(|t| args.group.is_empty() || args.group.iter().any(|g| g == t.group))
         .filter(|t| args.tests.is_empty() || args.tests.iter().any(|w| hit(t, w)))
@@ -142,9 +142,8 @@ fn chosen(args: &Args) -> Result<bool> {
         setup::ensure()?;
         return Ok(true);
     }
-    let once = picked.clone();
-    for _ in 1..args.repeat {
-        picked.extend(once.iter());
-    }
+    let (once, rounds): (Vec<_>, Vec<_>) = picked.into_iter().partition(|t| t.last);
+    let mut picked = rounds.repeat(args.repeat);
+    picked.extend(once);
     runner::run(&picked)
 }

@@ -13,7 +13,7 @@ use crate::port::{Lane, Port, DPORT, DPORT2, Q, Q2};
 use crate::steer::{ifname, Rule};
 use anyhow::Result;
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 tests! { "hostile":
     buffer_index_0_and_1_are_refused_and_counted,
@@ -267,21 +267,9 @@ fn every_slot_with_the_same_buffer_is_survived() -> Result<()> {
         }
         want_ok("RXSYNC", port.fd.rxsync())?;
     }
-    // slots that were the kernel's still name the wrong buffer: one round puts
-    // each right as it is given back
-    let end = Instant::now() + 2 * SOON;
-    let mut round = 0;
-    while round < ring.n {
-        nic.send_n(&udp_sized(DPORT, 9, 60), 32)?;
+    while !ring.take().is_empty() {
         port.fd.rxsync()?;
-        round += ring.take().len() as u32;
-        want(
-            &format!("{round} frames of a round came in time"),
-            Instant::now() < end,
-        )?;
     }
-    port.fd.rxsync()?;
-    nic.wait_room(Q, ring.n, ring.n - 1)?;
     works(&nic, port, Q, DPORT)?;
     sane(port, &ring).map(drop)
 }

@@ -11,7 +11,7 @@ use crate::frame::udp_sized;
 use crate::nic::Nic;
 use crate::port::{rx_info, Lane, Port, DPORT, Q, Q2};
 use crate::setup::{self, eventually, insmod, loaded, rmmod};
-use crate::steer::{ethtool, ifname, ip_link, num_queues, sysfs, wait_carrier, Rule};
+use crate::steer::{ethtool, ifname, ip_link, num_queues, sysfs, wait_carrier, Rss, Rule};
 use anyhow::{bail, Context, Result};
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ tests! { "lifecycle":
 
 const SOON: Duration = Duration::from_secs(10);
 
-fn refused(what: &str, got: Result<impl Sized>) -> Result<()> {
+pub(super) fn refused(what: &str, got: Result<impl Sized>) -> Result<()> {
     match got {
         Ok(_) => bail!("{what} was accepted"),
         Err(e) => {
@@ -49,7 +49,7 @@ fn refused(what: &str, got: Result<impl Sized>) -> Result<()> {
 }
 
 /// Frames reach the lane's program.
-fn receives(lane: &Lane, seq: u32) -> Result<()> {
+pub(super) fn receives(lane: &Lane, seq: u32) -> Result<()> {
     let nic = Nic::open()?;
     let all: Vec<_> = (seq..seq + 20).map(|s| udp_sized(DPORT, s, 100)).collect();
     for f in &all {
@@ -59,7 +59,7 @@ fn receives(lane: &Lane, seq: u32) -> Result<()> {
 }
 
 /// A datagram reaches the kernel's socket.
-fn kernel_receives(seq: u32) -> Result<()> {
+pub(super) fn kernel_receives(seq: u32) -> Result<()> {
     let socket = crate::sock::bind(DPORT)?;
     Nic::open()?.send(&udp_sized(DPORT, seq, 100))?;
     let got = crate::sock::recv(&socket, SOON)?.context("the kernel's socket got nothing")?;
@@ -177,6 +177,8 @@ fn ifdown_and_ifup_with_a_queue_out() -> Result<()> {
 }
 
 fn poll_sleeper_is_woken_by_ifdown() -> Result<()> {
+    // a rebuild spreads RSS over the queues the kernel has; put back at the end
+    let _rss = Rss::without(&[Q])?;
     let port = Port::rx(Q)?;
     let raw = port.fd.raw();
     let sleeper =
@@ -275,7 +277,7 @@ fn ring_size_change_is_seen_by_the_next_registration() -> Result<()> {
 
 fn xdp_attach_with_a_queue_out_is_refused() -> Result<()> {
     let lane = Lane::open()?;
-    want_errno("XDP in driver mode", attach_xdp(), libc::EBUSY)?;
+    want_errno("XDP in driver mode", attach_xdp(true), libc::EBUSY)?;
     receives(&lane, 1)
 }
 

@@ -11,6 +11,8 @@ pub mod abi_sync;
 pub mod data_buffers;
 pub mod data_frames;
 pub mod data_wait;
+pub mod events;
+pub mod faults;
 pub mod hostile_ring;
 pub mod hostile_slot;
 pub mod lifecycle;
@@ -31,10 +33,24 @@ pub struct Test {
     pub limit: u64,
     /// It takes the link down on purpose.
     pub flaps: bool,
+    /// It leaves something behind that only a reboot removes; runs at the end, once.
+    pub last: bool,
     pub run: fn() -> Result<()>,
 }
 
 impl Test {
+    /// A test without marks; the limit is replaced in the table.
+    pub const fn new(group: &'static str, name: &'static str, run: fn() -> Result<()>) -> Test {
+        Test {
+            group,
+            name,
+            limit: 0,
+            flaps: false,
+            last: false,
+            run,
+        }
+    }
+
     pub fn full_name(&self) -> String {
         format!("{}.{}", self.group, self.name)
     }
@@ -52,24 +68,18 @@ impl fmt::Display for Skip {
 
 impl std::error::Error for Skip {}
 
-/// Makes a table of tests out of function names; `flaps` marks those that
-/// take the link down, `@ N` gives a time limit other than 60 seconds.
+/// Makes a table of tests out of function names; `@ N` gives a time limit other
+/// than 60 seconds, then come marks: `flaps`, `last`.
 macro_rules! tests {
-    ($group:literal: $($name:ident $(@ $limit:literal)? $(| $flaps:ident)?,)*) => {
+    ($group:literal: $($name:ident $(@ $limit:literal)? $(| $($mark:ident)+)?,)*) => {
         pub const TESTS: &[crate::tests::Test] = &[$(crate::tests::Test {
-            group: $group,
-            name: stringify!($name),
             limit: 60 $(- 60 + $limit)?,
-            flaps: false $(| crate::tests::$flaps)?,
-            run: $name,
+            $($($mark: true,)+)?
+            ..crate::tests::Test::new($group, stringify!($name), $name)
         },)*];
     };
 }
 pub(crate) use tests;
-
-/// Name for the macro.
-#[allow(non_upper_case_globals)]
-pub const flaps: bool = true;
 
 /// All tests in the order they run.
 pub fn all() -> Vec<&'static Test> {
@@ -92,6 +102,8 @@ pub fn all() -> Vec<&'static Test> {
         hostile_ring::TESTS,
         hostile_slot::TESTS,
         lifecycle::TESTS,
+        events::TESTS,
+        faults::TESTS,
     ]
     .iter()
     .flat_map(|t| t.iter())
