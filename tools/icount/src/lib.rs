@@ -12,8 +12,6 @@
 //! | 11 | a burst ends |
 //! | 20 | a run begins |
 //! | 21 | a run ends: its record is written |
-//! | 30 | pause: what follows does not belong to the run |
-//! | 31 | resume |
 //! | 40 | first in a loop that waits: the block is not counted |
 //!
 //! Every instruction counts as one when it starts, also one that then faults and
@@ -166,8 +164,6 @@ extern "C" fn on_mark(_vcpu: c_uint, number: *mut c_void) {
             0x11 => recorder.burst_end(counters),
             0x20 => recorder.begin(counters),
             0x21 => return recorder.end(counters),
-            0x30 => recorder.pause(counters),
-            0x31 => recorder.resume(counters),
             _ => {}
         }
         Ok(())

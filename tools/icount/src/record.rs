@@ -12,34 +12,17 @@
 //! ```
 //!
 //! Addresses are counted from the begin to the end mark, also between two bursts,
-//! so that work which the guest puts off is seen; except between a pause and a
-//! resume mark, where the guest program checks what it measured.
+//! so that work which the guest puts off is seen.
 
 use crate::counters::Counters;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 
 /// A run that has begun.
-#[derive(Default)]
 struct Run {
     bursts: Vec<u64>,
-    by_slot: Vec<u64>,
-    counting_since: Option<Vec<u64>>,
+    since: Vec<u64>,
     burst_since: Option<u64>,
-}
-
-impl Run {
-    /// Add what was executed since counting began, and stop counting.
-    fn pause(&mut self, counters: &Counters) {
-        let Some(before) = self.counting_since.take() else {
-            return;
-        };
-        let now = counters.values();
-        self.by_slot.resize(now.len(), 0);
-        for (slot, value) in now.iter().enumerate() {
-            self.by_slot[slot] += value - before.get(slot).copied().unwrap_or(0);
-        }
-    }
 }
 
 /// Writes one record per run.
@@ -62,8 +45,9 @@ impl Recorder {
     /// A run begins; one that has not ended is forgotten.
     pub fn begin(&mut self, counters: &Counters) {
         self.run = Some(Run {
-            counting_since: Some(counters.values()),
-            ..Run::default()
+            bursts: Vec::new(),
+            since: counters.values(),
+            burst_since: None,
         });
     }
 
@@ -83,33 +67,21 @@ impl Recorder {
         }
     }
 
-    /// What follows does not belong to the run.
-    pub fn pause(&mut self, counters: &Counters) {
-        if let Some(run) = &mut self.run {
-            run.pause(counters);
-        }
-    }
-
-    /// What follows belongs to the run again.
-    pub fn resume(&mut self, counters: &Counters) {
-        if let Some(run) = &mut self.run {
-            run.counting_since = Some(counters.values());
-        }
-    }
-
     /// The run ends: write its record.
     pub fn end(&mut self, counters: &Counters) -> io::Result<()> {
-        let Some(mut run) = self.run.take() else {
+        let Some(run) = self.run.take() else {
             return Ok(());
         };
-        run.pause(counters);
         writeln!(self.out, "run {}", self.runs)?;
         self.runs += 1;
         for total in &run.bursts {
             writeln!(self.out, "burst {total}")?;
         }
-        for (slot, count) in run.by_slot.iter().enumerate().filter(|(_, n)| **n > 0) {
-            writeln!(self.out, "pc {:x} {count}", counters.address(slot))?;
+        for (slot, now) in counters.values().iter().enumerate() {
+            let count = now - run.since.get(slot).copied().unwrap_or(0);
+            if count > 0 {
+                writeln!(self.out, "pc {:x} {count}", counters.address(slot))?;
+            }
         }
         writeln!(self.out, "end")?;
         self.out.flush()
