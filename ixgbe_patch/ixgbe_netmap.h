@@ -15,6 +15,8 @@ struct nm_nic_client;
 
 /* As many as MAX_RX_QUEUES, which this header comes before. */
 #define IXGBE_NETMAP_QUEUES 64
+/* As many as IXGBE_MAX_RETA_ENTRIES. */
+#define IXGBE_NETMAP_RETA 512
 
 /**
  * struct ixgbe_netmap_queue - who has an RX queue; valid while its bit in @out is set
@@ -38,6 +40,8 @@ struct ixgbe_netmap_queue {
  * @run: the core has the ring, its vector is reported
  * @stuck: the hardware did not stop the queue; nobody's until the port is reset
  * @gone: the port goes away, nothing is taken any more
+ * @reta_made: @reta is what the last reset has put into the redirection table
+ * @reta: the redirection table without the queues that were out then
  * @queue: who has it
  *
  * An index is a queue index (ring->queue_index), never a register index.  The
@@ -57,6 +61,8 @@ struct ixgbe_netmap {
 	DECLARE_BITMAP(run, IXGBE_NETMAP_QUEUES);
 	DECLARE_BITMAP(stuck, IXGBE_NETMAP_QUEUES);
 	bool gone;
+	bool reta_made;
+	u8 reta[IXGBE_NETMAP_RETA];
 	struct ixgbe_netmap_queue queue[IXGBE_NETMAP_QUEUES];
 };
 

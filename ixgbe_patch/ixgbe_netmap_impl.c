@@ -12,6 +12,7 @@
 #include "netmap_nic.h"
 
 static_assert(IXGBE_NETMAP_QUEUES >= MAX_RX_QUEUES);
+static_assert(IXGBE_NETMAP_RETA >= IXGBE_MAX_RETA_ENTRIES);
 
 /* ---- states --------------------------------------------------------------------- */
 
@@ -242,9 +243,11 @@ void ixgbe_netmap_reta(struct ixgbe_adapter *adapter)
 {
 	u32 i, entries = ixgbe_rss_indir_tbl_entries(adapter);
 	unsigned int rss = adapter->ring_feature[RING_F_RSS].indices;
-	const unsigned long *out = adapter->netmap.out;
+	struct ixgbe_netmap *nm = &adapter->netmap;
+	const unsigned long *out = nm->out;
 	unsigned int q;
 
+	nm->reta_made = false;
 	rss = min_t(unsigned int, rss, IXGBE_NETMAP_QUEUES);
 	if (bitmap_empty(out, rss))
 		return;
@@ -258,6 +261,8 @@ void ixgbe_netmap_reta(struct ixgbe_adapter *adapter)
 		if (q >= rss)
 			q = find_first_zero_bit(out, rss);
 	}
+	memcpy(nm->reta, adapter->rss_indir_tbl, entries);
+	nm->reta_made = true;
 }
 
 /* ---- hooks: life cycle ---------------------------------------------------------- */

@@ -121,6 +121,19 @@ static int ixgbe_nm_take(struct ixgbe_adapter *adapter, u32 q,
 	return 0;
 }
 
+/*
+ * A queue came back.  If a reset has made the redirection table without it, and
+ * nobody has set another table since, the hash may use the queue again.
+ */
+static void ixgbe_nm_reta_back(struct ixgbe_adapter *adapter)
+{
+	const struct ixgbe_netmap *nm = &adapter->netmap;
+
+	if (nm->reta_made &&
+	    !memcmp(nm->reta, adapter->rss_indir_tbl, ixgbe_rss_indir_tbl_entries(adapter)))
+		ixgbe_setup_reta(adapter);
+}
+
 static int ixgbe_nm_give(struct ixgbe_adapter *adapter, u32 q)
 {
 	struct ixgbe_netmap *nm = &adapter->netmap;
@@ -149,6 +162,7 @@ static int ixgbe_nm_give(struct ixgbe_adapter *adapter, u32 q)
 	}
 	ixgbe_nm_to_kernel(adapter, ring, q);
 	ixgbe_set_rx_drop_en(adapter);
+	ixgbe_nm_reta_back(adapter);
 	ixgbe_nm_kick(adapter, ring);
 	return 0;
 }
