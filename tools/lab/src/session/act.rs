@@ -60,7 +60,7 @@ impl<'a> Act<'a> {
     pub fn play(mut self, watch: impl FnOnce(&mut Self) -> Result<()>) -> Result<Played> {
         let vm = self.stage.vm;
         let carrier_before = carrier_changes(self.stage)?;
-        let sockets_before = socket_drops(self.stage)?;
+        let sockets_before = udp_counter(self.stage, "RcvbufErrors")?;
         let before = vm.card()?.counts()?;
         let start = Instant::now();
         self.loads = Some(Loads::start(self.stage, &self.name, self.args)?);
@@ -85,7 +85,7 @@ impl<'a> Act<'a> {
                 - drops(&before)
                 - (queue_drops(&after, QUEUE) - queue_drops(&before, QUEUE))
                 + port("rx_missed"),
-            socket_drops: socket_drops(self.stage)?.saturating_sub(sockets_before),
+            socket_drops: udp_counter(self.stage, "RcvbufErrors")?.saturating_sub(sockets_before),
             resets: port("resets"),
             link_changes: port("link_changes"),
             carrier: (carrier_before, carrier_after),
@@ -96,7 +96,7 @@ impl<'a> Act<'a> {
     }
 
     /// One line a second from the card until the loads have ended.
-    pub fn watch(&mut self, _seconds: u32) -> Result<()> {
+    pub fn watch(&mut self) -> Result<()> {
         let card = self.stage.vm.card()?;
         let mut last = card.counts()?;
         let mut at = Instant::now();
@@ -119,7 +119,7 @@ impl<'a> Act<'a> {
     }
 
     /// The same, the lines being those of a program in the guest.
-    pub fn watch_with(&mut self, _seconds: u32, program: &Running) -> Result<()> {
+    pub fn watch_with(&mut self, program: &Running) -> Result<()> {
         while self.tick()? {
             program.show_new();
         }
@@ -144,15 +144,15 @@ fn carrier_changes(stage: &Stage) -> Result<u64> {
         .parse()?)
 }
 
-/// `UdpRcvbufErrors` of the guest's kernel.
-fn socket_drops(stage: &Stage) -> Result<u64> {
+/// A UDP counter of the guest's kernel, as /proc/net/snmp names it.
+pub fn udp_counter(stage: &Stage, wanted: &str) -> Result<u64> {
     let text = stage.vm.must("grep ^Udp: /proc/net/snmp")?;
     let mut rows = text.lines().map(str::split_whitespace);
     let (Some(names), Some(values)) = (rows.next(), rows.next()) else {
         return Ok(0);
     };
-    let drops = names.zip(values).find(|(name, _)| *name == "RcvbufErrors");
-    Ok(drops.and_then(|(_, v)| v.parse().ok()).unwrap_or(0))
+    let found = names.zip(values).find(|(name, _)| *name == wanted);
+    Ok(found.and_then(|(_, v)| v.parse().ok()).unwrap_or(0))
 }
 
 fn queue_drops(counts: &Counts, queue: u32) -> u64 {
