@@ -32,7 +32,7 @@ tests! { "abi":
 /// A pointer into the first page: never mapped.
 const BAD: u64 = 8;
 
-/// 1.1: misc device; the file's permission is the first gate.
+/// misc device; the file's permission is the first gate.
 fn device_node_is_character_device_of_root_mode_0600() -> Result<()> {
     use std::os::unix::fs::{FileTypeExt, MetadataExt};
     let meta = std::fs::metadata(crate::fd::DEVICE)?;
@@ -44,7 +44,7 @@ fn device_node_is_character_device_of_root_mode_0600() -> Result<()> {
     want_eq("mode", meta.mode() & 0o777, 0o600)
 }
 
-/// 1.1: read/write -> EINVAL (no handlers).
+/// read/write -> EINVAL (no handlers).
 fn read_and_write_give_einval() -> Result<()> {
     let mut fd = want_ok("open", Fd::open())?;
     let read = fd
@@ -59,7 +59,7 @@ fn read_and_write_give_einval() -> Result<()> {
     want_errno("write", write, libc::EINVAL)
 }
 
-/// 1.2: unknown ioctl -> EOPNOTSUPP (not ENOTTY), registered or not.
+/// unknown ioctl -> EOPNOTSUPP (not ENOTTY), registered or not.
 fn unknown_ioctl_gives_eopnotsupp() -> Result<()> {
     let fd = Fd::open()?;
     let mut room = [0u64; 512];
@@ -74,7 +74,7 @@ fn unknown_ioctl_gives_eopnotsupp() -> Result<()> {
     want_errno("ioctl 0x6990 when registered", got, libc::EOPNOTSUPP)
 }
 
-/// 1.6 step 1: NULL argument -> EINVAL.
+/// NULL argument -> EINVAL.
 fn ctrl_null_argument_gives_einval() -> Result<()> {
     let fd = Fd::open()?;
     // SAFETY: no memory.
@@ -82,7 +82,7 @@ fn ctrl_null_argument_gives_einval() -> Result<()> {
     want_errno("NIOCCTRL(NULL)", got, libc::EINVAL)
 }
 
-/// 1.6 step 1: faulting argument -> EFAULT.
+/// faulting argument -> EFAULT.
 fn ctrl_bad_pointer_gives_efault() -> Result<()> {
     let fd = Fd::open()?;
     for nr in [NIOCCTRL, NIOCREGIF, NIOCGINFO, NIOCQNEXT] {
@@ -102,7 +102,7 @@ fn with_version(version: u16) -> Sys<()> {
     fd.ctrl(&mut hdr)
 }
 
-/// 1.1, 1.6 step 2: 13, 16, 17 -> EINVAL.
+/// 13, 16, 17 -> EINVAL.
 fn header_versions_13_16_17_give_einval() -> Result<()> {
     for v in [0, 13, 16, 17, 0xffff] {
         want_errno(&format!("version {v}"), with_version(v), libc::EINVAL)?;
@@ -110,13 +110,13 @@ fn header_versions_13_16_17_give_einval() -> Result<()> {
     Ok(())
 }
 
-/// 1.1: header versions 14..15 are accepted.
+/// header versions 14..15 are accepted.
 fn header_versions_14_and_15_are_accepted() -> Result<()> {
     want_ok("version 14", with_version(14))?;
     want_ok("version 15", with_version(15))
 }
 
-/// 1.6 step 3: nr_reserved != 0 -> EINVAL; it comes back 0.
+/// nr_reserved != 0 -> EINVAL; it comes back 0.
 fn header_reserved_not_zero_gives_einval_and_comes_back_zero() -> Result<()> {
     let fd = Fd::open()?;
     let mut info = PortInfo::default();
@@ -128,7 +128,7 @@ fn header_reserved_not_zero_gives_einval_and_comes_back_zero() -> Result<()> {
     want_ok("retry with the same header", fd.ctrl(&mut hdr))
 }
 
-/// 1.6 step 9: a failed request must not poison the user's header.
+/// a failed request must not poison the user's header.
 fn header_reserved_is_zero_after_early_einval_and_retry_works() -> Result<()> {
     let fd = Fd::open()?;
     let mut info = PortInfo::default();
@@ -142,7 +142,7 @@ fn header_reserved_is_zero_after_early_einval_and_retry_works() -> Result<()> {
     want_ok("the same header with a body", fd.ctrl(&mut hdr))
 }
 
-/// 1.6 step 4: REGISTER with NULL body -> EINVAL.
+/// REGISTER with NULL body -> EINVAL.
 fn register_with_null_body_gives_einval() -> Result<()> {
     let fd = Fd::open()?;
     want_errno(
@@ -152,7 +152,7 @@ fn register_with_null_body_gives_einval() -> Result<()> {
     )
 }
 
-/// 1.6 step 4: body fault -> EFAULT.
+/// body fault -> EFAULT.
 fn register_with_bad_body_pointer_gives_efault() -> Result<()> {
     let fd = Fd::open()?;
     for reqtype in [REQ_REGISTER, REQ_PORT_INFO_GET, REQ_POOLS_INFO_GET] {
@@ -167,7 +167,7 @@ fn register_with_bad_body_pointer_gives_efault() -> Result<()> {
     Ok(())
 }
 
-/// 1.6 step 4: type 99 with or without body; type 0 -> EINVAL.
+/// type 99 with or without body; type 0 -> EINVAL.
 fn request_types_0_and_99_give_einval_with_and_without_body() -> Result<()> {
     let fd = Fd::open()?;
     let mut body = [0u64; 64];
@@ -188,7 +188,7 @@ fn request_types_0_and_99_give_einval_with_and_without_body() -> Result<()> {
     Ok(())
 }
 
-/// 1.6 step 4: a body where none is expected -> EINVAL.
+/// a body where none is expected -> EINVAL.
 fn request_types_without_body_given_one_give_einval() -> Result<()> {
     let fd = Fd::open()?;
     let mut body = [0u64; 64];
@@ -200,7 +200,7 @@ fn request_types_without_body_given_one_give_einval() -> Result<()> {
     Ok(())
 }
 
-/// 1.6 step 8: the header is copied back even on error; nothing in it moved.
+/// the header is copied back even on error; nothing in it moved.
 fn header_is_copied_back_unchanged_on_error() -> Result<()> {
     let fd = Fd::open()?;
     let mut reg = one_rx(Q);
@@ -211,7 +211,7 @@ fn header_is_copied_back_unchanged_on_error() -> Result<()> {
     want_eq("header", hdr, sent)
 }
 
-/// 1.6 step 8: on success the body is copied back; on error it is not.
+/// on success the body is copied back; on error it is not.
 fn body_is_not_copied_back_on_error() -> Result<()> {
     let fd = Fd::open()?;
     let mut reg = Register {

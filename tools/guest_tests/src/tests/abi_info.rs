@@ -85,14 +85,14 @@ fn port_info_changes_nothing_and_binds_nothing() -> Result<()> {
     )
 }
 
-/// 1.8: empty name gives memory info of nr_mem_id.
+/// empty name gives memory info of nr_mem_id.
 fn port_info_empty_name_gives_memory_info() -> Result<()> {
     let info = want_ok("PORT_INFO_GET \"\"", Fd::open()?.port_info(""))?;
     want("memory size", info.memsize > 0)?;
     want_eq("no rings", (info.rx_rings, info.tx_rings), (0, 0))
 }
 
-/// 1.8: unknown port ENXIO.
+/// unknown port ENXIO.
 fn port_info_unknown_port_gives_enxio() -> Result<()> {
     want_errno("nosuchif0", Fd::open()?.port_info("nosuchif0"), libc::ENXIO)
 }
@@ -109,7 +109,7 @@ fn pool_size(total: u32, size: u32) -> u64 {
     u64::from(total) * u64::from(size)
 }
 
-/// 1.8: three pools, in order, that together are the region.
+/// three pools, in order, that together are the region.
 fn pools_info_is_consistent() -> Result<()> {
     let p = want_ok("POOLS_INFO_GET", Fd::open()?.pools_info(&ifname()))?;
     want_eq("if pool at 0", p.if_offset, 0)?;
@@ -183,12 +183,12 @@ fn pools_info_agrees_with_what_was_mapped() -> Result<()> {
     Ok(())
 }
 
-/// 1.8: empty name fails (ENXIO).
+/// empty name fails (ENXIO).
 fn pools_info_empty_name_gives_enxio() -> Result<()> {
     want_errno("\"\"", Fd::open()?.pools_info(""), libc::ENXIO)
 }
 
-/// 1.8: it needs a valid port name.
+/// it needs a valid port name.
 fn pools_info_unknown_port_gives_enxio() -> Result<()> {
     want_errno(
         "nosuchif0",
@@ -197,7 +197,7 @@ fn pools_info_unknown_port_gives_enxio() -> Result<()> {
     )
 }
 
-/// 1.5: what this module does not offer answers with an error tools handle.
+/// what this module does not offer answers with an error tools handle.
 fn requests_not_offered_give_an_error() -> Result<()> {
     let fd = Fd::open()?;
     let mut body = [0u64; 64];
@@ -219,7 +219,7 @@ fn requests_not_offered_give_an_error() -> Result<()> {
     Ok(())
 }
 
-/// 1.8: PORT_HDR_SET is for VALE ports only.
+/// PORT_HDR_SET is for VALE ports only.
 fn port_hdr_set_on_a_nic_is_refused() -> Result<()> {
     let mut len = [12u32, 0];
     want_some_errno(
@@ -228,7 +228,7 @@ fn port_hdr_set_on_a_nic_is_refused() -> Result<()> {
     )
 }
 
-/// 1.8: NIOCCONFIG without a bridge that wants it: EINVAL.
+/// NIOCCONFIG without a bridge that wants it: EINVAL.
 fn config_ioctl_gives_einval() -> Result<()> {
     let mut req = NmIfreq {
         name: name_field(&ifname()),

@@ -66,7 +66,7 @@ fn legacy_ginfo_tells_what_port_info_tells() -> Result<()> {
     )
 }
 
-/// 1.9: NIOCGINFO with empty name returns memsize.
+/// NIOCGINFO with empty name returns memsize.
 fn legacy_ginfo_empty_name_gives_memory_size() -> Result<()> {
     let mut req = nmreq("");
     want_ok("NIOCGINFO \"\"", Fd::open()?.ginfo(&mut req))?;
@@ -81,7 +81,7 @@ fn legacy_ginfo_unknown_port_gives_enxio() -> Result<()> {
     )
 }
 
-/// 1.1: 13 -> EINVAL.
+/// 13 -> EINVAL.
 fn legacy_version_13_gives_einval() -> Result<()> {
     let fd = Fd::open()?;
     for version in [0, 3, 13] {
@@ -103,7 +103,7 @@ fn legacy_version_13_gives_einval() -> Result<()> {
     Ok(())
 }
 
-/// 1.1: legacy requests have no upper bound on the version.
+/// legacy requests have no upper bound on the version.
 fn legacy_versions_14_15_16_are_accepted() -> Result<()> {
     for version in [14, 15, 16, 1000] {
         let mut req = Nmreq {
@@ -120,7 +120,7 @@ fn legacy_versions_14_15_16_are_accepted() -> Result<()> {
     Ok(())
 }
 
-/// 1.9: nr_ringid and nr_flags unchanged.
+/// nr_ringid and nr_flags unchanged.
 fn legacy_regif_one_nic_rx_only_returns_ringid_and_flags_unchanged() -> Result<()> {
     let fd = Fd::open()?;
     let mut req = one_nic(Q);
@@ -135,7 +135,7 @@ fn legacy_regif_one_nic_rx_only_returns_ringid_and_flags_unchanged() -> Result<(
     want_eq("state of the queue", rx_info(&fd, Q)?.state, Q_NETMAP)
 }
 
-/// 1.9: mode 0 is derived from the ring id's bits; both come back as they were.
+/// mode 0 is derived from the ring id's bits; both come back as they were.
 fn legacy_regif_hw_ring_bit_selects_the_ring_and_comes_back() -> Result<()> {
     let fd = Fd::open()?;
     let ringid = LEGACY_HW_RING | Q as u16;
@@ -225,7 +225,7 @@ fn legacy_regif_maps_and_syncs() -> Result<()> {
     want_ok("RXSYNC", port.fd.rxsync())
 }
 
-/// 1.9: nr_arg3 = extra buffers, the granted number comes back.
+/// nr_arg3 = extra buffers, the granted number comes back.
 fn legacy_regif_extra_buffers_come_back_in_arg3() -> Result<()> {
     let mut req = Nmreq {
         arg3: 5,
@@ -235,7 +235,7 @@ fn legacy_regif_extra_buffers_come_back_in_arg3() -> Result<()> {
     want_eq("granted", req.arg3, 5)
 }
 
-/// 1.9: nr_arg2 = mem_id.
+/// nr_arg2 = mem_id.
 fn legacy_regif_unknown_mem_id_gives_einval() -> Result<()> {
     want_errno(
         "arg2 0x7abc",
@@ -247,7 +247,7 @@ fn legacy_regif_unknown_mem_id_gives_einval() -> Result<()> {
     )
 }
 
-/// 1.9: unknown nr_cmd -> EINVAL.
+/// unknown nr_cmd -> EINVAL.
 fn legacy_unknown_cmd_gives_einval() -> Result<()> {
     for cmd in [13, 99, 0xffff] {
         want_errno(
@@ -263,7 +263,7 @@ fn legacy_unknown_cmd_gives_einval() -> Result<()> {
     )
 }
 
-/// 1.9: bridge commands, none of which is offered.
+/// bridge commands, none of which is offered.
 fn legacy_bridge_cmds_give_an_error() -> Result<()> {
     for cmd in [1, 2, 5, 6, 7, 10, 11, 12] {
         let req = Nmreq {
@@ -285,7 +285,7 @@ fn legacy_bridge_cmds_give_an_error() -> Result<()> {
     )
 }
 
-/// 1.9: 8/9 ptnetmap, removed: ENOMEM.
+/// 8/9 ptnetmap, removed: ENOMEM.
 fn legacy_ptnetmap_cmds_give_enomem() -> Result<()> {
     for cmd in [8, 9] {
         want_errno(

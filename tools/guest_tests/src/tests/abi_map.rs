@@ -26,7 +26,7 @@ tests! { "abi":
     two_fds_of_one_user_share_the_region_by_default,
 }
 
-/// Row 1.13: not registered -> EINVAL.
+/// not registered -> EINVAL.
 fn mmap_unregistered_gives_einval() -> Result<()> {
     want_errno(
         "mmap",
@@ -35,7 +35,7 @@ fn mmap_unregistered_gives_einval() -> Result<()> {
     )
 }
 
-/// Row 1.13: beyond memsize -> EINVAL.
+/// beyond memsize -> EINVAL.
 fn mmap_of_memsize_works_and_beyond_gives_einval() -> Result<()> {
     let port = Port::rx(Q)?;
     let size = port.reg.memsize as usize;
@@ -53,7 +53,7 @@ fn mmap_of_memsize_works_and_beyond_gives_einval() -> Result<()> {
     )
 }
 
-/// Row 1.13: the offset counts as well; also where offset + length wraps.
+/// the offset counts as well; also where offset + length wraps.
 fn mmap_at_offset_beyond_memsize_gives_einval() -> Result<()> {
     let port = Port::rx(Q)?;
     let size = port.reg.memsize as i64;
@@ -70,7 +70,7 @@ fn mmap_at_offset_beyond_memsize_gives_einval() -> Result<()> {
     )
 }
 
-/// Row 1.13: MAP_PRIVATE is accepted.
+/// MAP_PRIVATE is accepted.
 fn mmap_private_is_accepted() -> Result<()> {
     let port = Port::rx(Q)?;
     let mem = want_ok(
@@ -85,7 +85,7 @@ fn mmap_private_is_accepted() -> Result<()> {
     )
 }
 
-/// Row 1.13: registration ends with munmap or exit, not with close().
+/// registration ends with munmap or exit, not with close().
 fn mmap_pins_the_registration_after_close() -> Result<()> {
     let port = Port::rx(Q)?;
     let mem = port.mem.clone();
@@ -121,7 +121,7 @@ fn mmap_outlives_close_and_stays_readable() -> Result<()> {
     )
 }
 
-/// 1.3, 1.13: the netmap_if.
+/// the netmap_if.
 fn netmap_if_tells_name_rings_and_host_rings() -> Result<()> {
     let port = Port::rx(Q)?;
     let mut name = [0; 16];
@@ -137,7 +137,7 @@ fn netmap_if_tells_name_rings_and_host_rings() -> Result<()> {
     want_eq("no extra buffers", port.nif.bufs_head(), 0)
 }
 
-/// 1.13: ring_ofs = 0 for rings not bound to this fd.
+/// ring_ofs = 0 for rings not bound to this fd.
 fn ring_offsets_are_zero_where_not_bound() -> Result<()> {
     let n = num_queues("rx-")? as usize;
     let _other = Port::rx(Q2)?;
@@ -155,7 +155,7 @@ fn ring_offsets_are_zero_where_not_bound() -> Result<()> {
     Ok(())
 }
 
-/// 1.3: num_slots, nr_buf_size, ringid, dir, buf_ofs.
+/// num_slots, nr_buf_size, ringid, dir, buf_ofs.
 fn ring_header_holds_its_constants() -> Result<()> {
     let port = Port::rx_putback(Q)?;
     let (rx, host) = (port.ring(Q)?, port.host()?);
@@ -185,7 +185,7 @@ fn ring_header_holds_its_constants() -> Result<()> {
     )
 }
 
-/// 1.11: RX head=cur=tail=0; one valid buffer per slot, none twice.
+/// RX head=cur=tail=0; one valid buffer per slot, none twice.
 fn ring_starts_empty_with_one_buffer_per_slot() -> Result<()> {
     let _quiet = Rss::without(&[Q])?;
     let port = Port::rx_putback(Q)?;
@@ -227,7 +227,7 @@ fn ring_buffers_are_zeroed_before_they_are_seen() -> Result<()> {
     Ok(())
 }
 
-/// 1.13: two ports of the same user share one region (zero copy by swapping).
+/// two ports of the same user share one region (zero copy by swapping).
 fn two_fds_of_one_user_share_the_region_by_default() -> Result<()> {
     let a = Port::rx(Q)?;
     let b = Port::open(&ifname(), one_rx(Q2))?;

@@ -62,26 +62,26 @@ fn register(first: u64) -> (Fd, Sys<()>) {
     (fd, got)
 }
 
-/// Step 5: bad pointer -> EFAULT.
+/// bad pointer -> EFAULT.
 fn option_bad_pointer_gives_efault() -> Result<()> {
     want_errno("options = bad pointer", register(BAD).1, libc::EFAULT)
 }
 
-/// Step 5: the walk follows nro_next.
+/// the walk follows nro_next.
 fn option_second_bad_pointer_gives_efault() -> Result<()> {
     let mut a = Full::new(77);
     a.opt.next = BAD;
     want_errno("nro_next = bad pointer", register(a.at()).1, libc::EFAULT)
 }
 
-/// Step 5: type 0 -> EINVAL, that option's status EINVAL.
+/// type 0 -> EINVAL, that option's status EINVAL.
 fn option_type_0_gives_einval_in_errno_and_status() -> Result<()> {
     let mut a = Full::new(0);
     want_errno("option type 0", register(a.at()).1, libc::EINVAL)?;
     want_eq("nro_status", a.opt.status, libc::EINVAL as u32)
 }
 
-/// Step 7: an unconsumed option fails a REGISTER.
+/// an unconsumed option fails a REGISTER.
 fn option_unknown_type_makes_register_fail_eopnotsupp_with_status() -> Result<()> {
     for reqtype in [6, 77, u32::MAX] {
         let mut a = Full::new(reqtype);
@@ -95,7 +95,7 @@ fn option_unknown_type_makes_register_fail_eopnotsupp_with_status() -> Result<()
     Ok(())
 }
 
-/// Step 7: the registration is rolled back: same fd and another fd can have the queue.
+/// the registration is rolled back: same fd and another fd can have the queue.
 fn option_unknown_type_rolls_the_registration_back() -> Result<()> {
     let mut a = Full::new(77);
     let (fd, got) = register(a.at());
@@ -108,7 +108,7 @@ fn option_unknown_type_rolls_the_registration_back() -> Result<()> {
     )
 }
 
-/// Step 7: other request types ignore unconsumed options.
+/// other request types ignore unconsumed options.
 fn option_unknown_type_is_ignored_by_port_info_get() -> Result<()> {
     let fd = Fd::open()?;
     let mut a = Full::new(77);
@@ -121,7 +121,7 @@ fn option_unknown_type_is_ignored_by_port_info_get() -> Result<()> {
     want_eq("nro_status", a.opt.status, libc::EOPNOTSUPP as u32)
 }
 
-/// Step 5: two options of the same valid type -> EINVAL and both statuses 22.
+/// two options of the same valid type -> EINVAL and both statuses 22.
 fn option_twice_gives_einval_in_both() -> Result<()> {
     let mut b = Full::new(OPT_OFFSETS);
     let mut a = Full::new(OPT_OFFSETS);
@@ -131,7 +131,7 @@ fn option_twice_gives_einval_in_both() -> Result<()> {
     want_eq("status of the second", b.opt.status, libc::EINVAL as u32)
 }
 
-/// Step 5: a cycle -> EMSGSIZE.
+/// a cycle -> EMSGSIZE.
 fn option_cycle_gives_emsgsize() -> Result<()> {
     let mut a = Full::new(77);
     a.opt.next = a.at();
@@ -150,7 +150,7 @@ fn option_cycle_gives_emsgsize() -> Result<()> {
     )
 }
 
-/// Step 5: sum of all copied bytes > 4096 -> EMSGSIZE; a list below it is walked.
+/// sum of all copied bytes > 4096 -> EMSGSIZE; a list below it is walked.
 fn option_list_over_4096_bytes_gives_emsgsize() -> Result<()> {
     let mut all: Vec<Full> = (0..200).map(|i| Full::new(100 + i)).collect();
     for i in 0..all.len() - 1 {
@@ -170,7 +170,7 @@ fn option_list_over_4096_bytes_gives_emsgsize() -> Result<()> {
     )
 }
 
-/// Step 7 and 1.7: options this port does not offer fail REGISTER and undo it.
+/// options this port does not offer fail REGISTER and undo it.
 fn option_extmem_csb_offsets_are_refused_and_rolled_back() -> Result<()> {
     for reqtype in [OPT_EXTMEM, OPT_KLOOP_EVENTFDS, OPT_CSB, OPT_OFFSETS] {
         let mut a = Full::new(reqtype);
@@ -186,7 +186,7 @@ fn option_extmem_csb_offsets_are_refused_and_rolled_back() -> Result<()> {
     Ok(())
 }
 
-/// Step 6: every status is preset, whatever the user wrote there.
+/// every status is preset, whatever the user wrote there.
 fn option_status_is_preset_before_dispatch() -> Result<()> {
     let mut b = Full::new(79);
     let mut a = Full::new(78);

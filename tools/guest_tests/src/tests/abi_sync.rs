@@ -50,14 +50,14 @@ fn lane_with(n: u32) -> Result<Lane> {
     Ok(lane)
 }
 
-/// Row 1.10: ENXIO if not registered.
+/// ENXIO if not registered.
 fn sync_unregistered_gives_enxio() -> Result<()> {
     let fd = Fd::open()?;
     want_errno("RXSYNC", fd.rxsync(), libc::ENXIO)?;
     want_errno("TXSYNC", fd.txsync(), libc::ENXIO)
 }
 
-/// Row 1.10: 0, also where there is nothing to do.
+/// 0, also where there is nothing to do.
 fn sync_registered_returns_0() -> Result<()> {
     let port = Port::rx_putback(Q)?;
     for _ in 0..3 {
@@ -68,7 +68,7 @@ fn sync_registered_returns_0() -> Result<()> {
     want_ok("TXSYNC with no TX ring", port.fd.txsync())
 }
 
-/// Row 1.12: POLLERR when not registered.
+/// POLLERR when not registered.
 fn poll_unregistered_gives_pollerr() -> Result<()> {
     let fd = Fd::open()?;
     for events in [libc::POLLIN, libc::POLLOUT, libc::POLLIN | libc::POLLOUT] {
@@ -78,7 +78,7 @@ fn poll_unregistered_gives_pollerr() -> Result<()> {
     Ok(())
 }
 
-/// Row 1.12: bad pointers -> POLLERR and the ring is reset.
+/// bad pointers -> POLLERR and the ring is reset.
 fn poll_with_bad_pointers_gives_pollerr_and_resets() -> Result<()> {
     let lane = lane_with(3)?;
     let ring = lane.ring()?;
@@ -130,25 +130,25 @@ fn broken_pointers(what: &str, scribble: impl Fn(&Ring)) -> Result<()> {
     )
 }
 
-/// 1.11: head >= n.
+/// head >= n.
 fn rxsync_head_out_of_range_returns_0_and_resets() -> Result<()> {
     broken_pointers("head = n", |r| r.set_head(r.n))?;
     broken_pointers("head = 2^32-1", |r| r.set_head(u32::MAX))
 }
 
-/// 1.11: cur >= n.
+/// cur >= n.
 fn rxsync_cur_out_of_range_returns_0_and_resets() -> Result<()> {
     broken_pointers("cur = n", |r| r.set_cur(r.n))
 }
 
-/// 1.11: cur < head; upstream leaves this in place, here it is always reset.
+/// cur < head; upstream leaves this in place, here it is always reset.
 fn rxsync_cur_before_head_returns_0_and_resets() -> Result<()> {
     broken_pointers("head = tail, cur behind it", |r| {
         r.set_head(r.tail());
     })
 }
 
-/// 1.11: head beyond tail; always reset.
+/// head beyond tail; always reset.
 fn rxsync_head_beyond_tail_returns_0_and_resets() -> Result<()> {
     broken_pointers("head = cur = tail + 5", |r| {
         let beyond = (r.tail() + 5) % r.n;
@@ -157,7 +157,7 @@ fn rxsync_head_beyond_tail_returns_0_and_resets() -> Result<()> {
     })
 }
 
-/// 1.11: a head that goes back over slots already given to the kernel.
+/// a head that goes back over slots already given to the kernel.
 fn rxsync_head_going_back_returns_0_and_resets() -> Result<()> {
     broken_pointers("head = cur = head - 1", |r| {
         let back = (r.head() + r.n - 1) % r.n;
@@ -166,7 +166,7 @@ fn rxsync_head_going_back_returns_0_and_resets() -> Result<()> {
     })
 }
 
-/// 1.11: a user-modified tail is silently restored.
+/// a user-modified tail is silently restored.
 fn rxsync_restores_a_scribbled_tail() -> Result<()> {
     let lane = lane_with(3)?;
     let ring = lane.ring()?;
@@ -182,7 +182,7 @@ fn rxsync_restores_a_scribbled_tail() -> Result<()> {
     want_eq("the frames are still there", lane.recv(3, SOON)?.len(), 3)
 }
 
-/// 1.11: slots [head, cur) stay with the user; poll waits for more than cur.
+/// slots [head, cur) stay with the user; poll waits for more than cur.
 fn rxsync_keeps_slots_between_head_and_cur() -> Result<()> {
     let lane = lane_with(3)?;
     let ring = lane.ring()?;
@@ -204,7 +204,7 @@ fn rxsync_keeps_slots_between_head_and_cur() -> Result<()> {
     want_eq("all four, from head on", got, all)
 }
 
-/// 1.10, 1.11: the same for the host TX ring.
+/// the same for the host TX ring.
 fn txsync_bad_pointers_of_host_ring_return_0_and_reset() -> Result<()> {
     let port = Port::rx_putback(Q)?;
     let ring = port.host()?;
@@ -242,7 +242,7 @@ fn resets_are_counted() -> Result<()> {
     want_eq("resets", port.info(Q)?.counter[counter::RESETS], before + 5)
 }
 
-/// 1.12: POLLOUT if any bound ring has room.
+/// POLLOUT if any bound ring has room.
 fn poll_out_is_reported_when_host_ring_has_room() -> Result<()> {
     let port = Port::rx_putback(Q)?;
     want_eq(
@@ -258,7 +258,7 @@ fn poll_out_is_reported_when_host_ring_has_room() -> Result<()> {
     )
 }
 
-/// 1.12: pending TX slots are pushed on every poll unless NR_NO_TX_POLL.
+/// pending TX slots are pushed on every poll unless NR_NO_TX_POLL.
 fn poll_in_pushes_host_ring_unless_no_tx_poll() -> Result<()> {
     for (flag, pushed) in [(0, true), (NO_TX_POLL, false)] {
         let mut reg = one_rx(Q);

@@ -6,20 +6,27 @@ pub mod abi_info;
 pub mod abi_legacy;
 pub mod abi_map;
 pub mod abi_options;
+pub mod abi_refused;
 pub mod abi_register;
 pub mod abi_sync;
 pub mod data_buffers;
 pub mod data_frames;
+pub mod data_ring;
+pub mod data_select;
 pub mod data_wait;
 pub mod events;
 pub mod faults;
 pub mod hostile_ring;
+pub mod hostile_scribble;
 pub mod hostile_slot;
 pub mod lifecycle;
 pub mod names;
 pub mod putback;
+pub mod putback_ring;
 pub mod queues_calls;
+pub mod queues_list;
 pub mod queues_owner;
+pub mod queues_rest;
 pub mod queues_traffic;
 
 use anyhow::Result;
@@ -87,19 +94,26 @@ pub fn all() -> Vec<&'static Test> {
         abi_header::TESTS,
         abi_options::TESTS,
         abi_register::TESTS,
+        abi_refused::TESTS,
         abi_info::TESTS,
         abi_legacy::TESTS,
         abi_map::TESTS,
         abi_sync::TESTS,
         names::TESTS,
         data_frames::TESTS,
+        data_ring::TESTS,
         data_wait::TESTS,
+        data_select::TESTS,
         data_buffers::TESTS,
         putback::TESTS,
+        putback_ring::TESTS,
         queues_calls::TESTS,
+        queues_list::TESTS,
         queues_owner::TESTS,
         queues_traffic::TESTS,
+        queues_rest::TESTS,
         hostile_ring::TESTS,
+        hostile_scribble::TESTS,
         hostile_slot::TESTS,
         lifecycle::TESTS,
         events::TESTS,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! NIOCQADD, NIOCQDEL and NIOCQNEXT: what they do and their errors row by row.
+//! NIOCQADD and NIOCQDEL: what they do and their errors row by row.
 
 use super::tests;
 use crate::abi::*;
@@ -7,7 +7,7 @@ use crate::check::*;
 use crate::fd::{one_rx, Fd};
 use crate::frame::udp_sized;
 use crate::nic::Nic;
-use crate::port::{rx_info, Lane, Port, DPORT, DPORT2, Q, Q2};
+use crate::port::{Lane, Port, DPORT, DPORT2, Q, Q2};
 use crate::setup;
 use crate::steer::{ifname, ip_link, num_queues, Rss, Rule};
 use anyhow::{Context, Result};
@@ -32,12 +32,6 @@ tests! { "queues":
     qdel_bad_version_and_flags_give_einval,
     qadd_and_register_when_down_give_enetdown | flaps,
     qadd_bad_pointer_gives_efault,
-    qnext_lists_every_queue_once_in_order,
-    qnext_shows_owner_state_and_memory,
-    qnext_filter_finds_one_interface_only,
-    qnext_bad_version_gives_einval,
-    qnext_from_a_far_cursor_gives_enoent,
-    qnext_reserved_fields_are_zero,
 }
 
 const SOON: Duration = Duration::from_secs(10);
@@ -164,12 +158,12 @@ fn qadd_again_after_qdel_starts_a_fresh_ring() -> Result<()> {
     Ok(())
 }
 
-/// Row: ENXIO fd not registered.
+/// ENXIO fd not registered.
 fn qadd_unregistered_gives_enxio() -> Result<()> {
     want_errno("NIOCQADD", Fd::open()?.qadd(Q), libc::ENXIO)
 }
 
-/// Row: EINVAL version.
+/// EINVAL version.
 fn qadd_bad_version_gives_einval() -> Result<()> {
     let port = empty()?;
     for version in [0, 2, 14, u32::MAX] {
@@ -182,7 +176,7 @@ fn qadd_bad_version_gives_einval() -> Result<()> {
     want_eq("state", port.info(Q)?.state, Q_KERNEL)
 }
 
-/// Row: EINVAL flags.
+/// EINVAL flags.
 fn qadd_flags_not_zero_gives_einval() -> Result<()> {
     let port = empty()?;
     for flags in [1, 0x8000_0000] {
@@ -195,7 +189,7 @@ fn qadd_flags_not_zero_gives_einval() -> Result<()> {
     Ok(())
 }
 
-/// Row: EINVAL queue >= number of RX queues.
+/// EINVAL queue >= number of RX queues.
 fn qadd_queue_out_of_range_gives_einval() -> Result<()> {
     let (port, n) = (empty()?, num_queues("rx-")?);
     for q in [n, n + 1, 0xffff, 0x1_0004, u32::MAX] {
@@ -204,7 +198,7 @@ fn qadd_queue_out_of_range_gives_einval() -> Result<()> {
     Ok(())
 }
 
-/// Row: EBUSY queue taken.
+/// EBUSY queue taken.
 fn qadd_queue_taken_by_another_fd_gives_ebusy() -> Result<()> {
     let _owner = Port::rx(Q)?;
     let port = empty()?;
@@ -212,7 +206,7 @@ fn qadd_queue_taken_by_another_fd_gives_ebusy() -> Result<()> {
     want_eq("ring offset", port.nif.ring_ofs(port.nif.rx_place(Q)), 0)
 }
 
-/// Row: EBUSY also by this fd.
+/// EBUSY also by this fd.
 fn qadd_queue_of_this_fd_gives_ebusy() -> Result<()> {
     let port = Port::rx(Q)?;
     want_errno("NIOCQADD", port.fd.qadd(Q), libc::EBUSY)?;
@@ -224,7 +218,7 @@ fn qdel_unregistered_gives_enxio() -> Result<()> {
     want_errno("NIOCQDEL", Fd::open()?.qdel(Q), libc::ENXIO)
 }
 
-/// Row: ENOENT queue not bound to this fd.
+/// ENOENT queue not bound to this fd.
 fn qdel_queue_not_bound_gives_enoent() -> Result<()> {
     let port = Port::rx(Q)?;
     want_errno("another queue", port.fd.qdel(Q2), libc::ENOENT)?;
@@ -257,7 +251,7 @@ fn qdel_bad_version_and_flags_give_einval() -> Result<()> {
     want_eq("state", port.info(Q)?.state, Q_NETMAP)
 }
 
-/// Row: ENETDOWN interface down.
+/// ENETDOWN interface down.
 fn qadd_and_register_when_down_give_enetdown() -> Result<()> {
     let port = empty()?;
     ip_link(&["down"])?;
@@ -275,136 +269,6 @@ fn qadd_bad_pointer_gives_efault() -> Result<()> {
         // SAFETY: an address that is never mapped.
         let got = unsafe { port.fd.ioctl_raw(nr, 8) };
         want_errno(&format!("ioctl {nr:#x}"), got, libc::EFAULT)?;
-    }
-    Ok(())
-}
-
-fn qnext_lists_every_queue_once_in_order() -> Result<()> {
-    let n = num_queues("rx-")?;
-    let _port = Port::rx_putback(Q)?;
-    let all = want_ok("NIOCQNEXT", Fd::open()?.queues(Some(&ifname())))?;
-    let keys: Vec<_> = all.iter().map(|i| (i.ifindex, i.kind, i.queue)).collect();
-    let mut sorted = keys.clone();
-    sorted.sort_unstable();
-    sorted.dedup();
-    want_eq("in order, none twice", &keys, &sorted)?;
-    let of = |kind| all.iter().filter(move |i| i.kind == kind);
-    want_eq("ports", of(KIND_PORT).count(), 1)?;
-    want_eq(
-        "RX rings",
-        of(KIND_RX).map(|i| i.queue).collect::<Vec<_>>(),
-        (0..n).collect::<Vec<_>>(),
-    )?;
-    want_eq(
-        "host TX rings",
-        of(KIND_HOST_TX).map(|i| i.queue).collect::<Vec<_>>(),
-        vec![0],
-    )?;
-    for i in &all {
-        want_eq("name", field_name(&i.name), ifname())?;
-        want_eq(
-            "ifindex",
-            i.ifindex,
-            crate::steer::sysfs("ifindex")?.parse()?,
-        )?;
-        want_eq("version", i.version, 1)?;
-        want_eq("queues of the port", i.num_queues, n)?;
-    }
-    Ok(())
-}
-
-fn qnext_shows_owner_state_and_memory() -> Result<()> {
-    let port = Port::rx(Q)?;
-    let mine = port.info(Q)?;
-    // SAFETY: no memory involved.
-    let uid = unsafe { libc::getuid() };
-    want_eq("pid, uid", (mine.pid, mine.uid), (std::process::id(), uid))?;
-    let comm = std::fs::read_to_string("/proc/self/comm")?;
-    want_eq("comm", field_name(&mine.comm), comm.trim().to_string())?;
-    want_eq("state", mine.state, Q_NETMAP)?;
-    want_eq("slots", mine.slots, port.reg.rx_slots)?;
-    want_eq("mem_id", mine.mem_id, port.reg.mem_id.into())?;
-    want_eq("starts", mine.counter[counter::STARTS], 1)?;
-    let kernels = port.info(Q2)?;
-    want_eq(
-        "a queue of the kernel's: state, pid, mem_id",
-        (kernels.state, kernels.pid, kernels.mem_id),
-        (Q_KERNEL, 0, 0),
-    )?;
-    drop(port);
-    let back = rx_info(&Fd::open()?, Q)?;
-    want_eq(
-        "after close: state, pid",
-        (back.state, back.pid),
-        (Q_KERNEL, 0),
-    )
-}
-
-fn qnext_filter_finds_one_interface_only() -> Result<()> {
-    let fd = Fd::open()?;
-    for name in ["lo", "nosuchif0"] {
-        want_eq(name, want_ok("NIOCQNEXT", fd.queues(Some(name)))?.len(), 0)?;
-    }
-    let all = fd.queues(None)?;
-    let mine = fd.queues(Some(&ifname()))?;
-    want(
-        "without a filter it is in the list",
-        mine.iter().all(|m| {
-            all.iter()
-                .any(|a| (a.ifindex, a.kind, a.queue) == (m.ifindex, m.kind, m.queue))
-        }),
-    )
-}
-
-fn qnext_bad_version_gives_einval() -> Result<()> {
-    let fd = Fd::open()?;
-    for version in [0, 2, 14] {
-        let got = fd.qnext(&mut QueueInfo {
-            version,
-            ..Default::default()
-        });
-        want_errno(&format!("version {version}"), got, libc::EINVAL)?;
-    }
-    Ok(())
-}
-
-fn qnext_from_a_far_cursor_gives_enoent() -> Result<()> {
-    let fd = Fd::open()?;
-    let far = QueueInfo {
-        version: 1,
-        ifindex: u32::MAX,
-        kind: u32::MAX,
-        queue: u32::MAX,
-        ..Default::default()
-    };
-    want_errno(
-        "the last cursor there is",
-        fd.qnext(&mut { far }),
-        libc::ENOENT,
-    )?;
-    let port = QueueInfo {
-        version: 1,
-        ifindex: crate::steer::sysfs("ifindex")?.parse()?,
-        ..Default::default()
-    };
-    let mut at = QueueInfo {
-        kind: KIND_RX,
-        queue: u32::MAX,
-        ..port
-    };
-    at.name = name_field(&ifname());
-    want_errno(
-        "behind the last ring of the port",
-        fd.qnext(&mut at),
-        libc::ENOENT,
-    )
-}
-
-fn qnext_reserved_fields_are_zero() -> Result<()> {
-    let _port = Port::rx_putback(Q)?;
-    for i in Fd::open()?.queues(Some(&ifname()))? {
-        want_eq("spare fields", (i.spare0, i.spare), (0, [0; 6]))?;
-        want_eq("reserved counters", &i.counter[10..], &[0; 6][..])?;
     }
     Ok(())
 }
