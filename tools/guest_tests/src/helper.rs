@@ -33,17 +33,24 @@ impl Helper {
 
     /// As another user, with no supplementary groups.
     pub fn start_as(part: &[&str], uid: Option<u32>) -> Result<Helper> {
-        let mut cmd = Command::new("/proc/self/exe");
-        cmd.arg("--helper")
-            .args(part)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
+        let mut cmd = Command::new(std::env::current_exe()?);
+        cmd.arg("--helper").args(part);
         if let Some(uid) = uid {
             cmd.uid(uid).gid(uid);
         }
-        let mut child = cmd
-            .spawn()
-            .with_context(|| format!("start helper {}", part[0]))?;
+        Helper::spawn(cmd)
+    }
+
+    /// Another program of this repository.
+    pub fn program(name: &str, args: &[&str]) -> Result<Helper> {
+        let mut cmd = Command::new(name);
+        cmd.args(args);
+        Helper::spawn(cmd)
+    }
+
+    fn spawn(mut cmd: Command) -> Result<Helper> {
+        cmd.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = cmd.spawn().with_context(|| format!("start {cmd:?}"))?;
         let out = child.stdout.take().context("no standard output")?;
         let (tx, lines) = channel();
         std::thread::spawn(move || {
@@ -67,6 +74,25 @@ impl Helper {
             Ok(line) => Ok(line),
             Err(_) => bail!("helper said nothing within {limit:?}"),
         }
+    }
+
+    /// Waits for a line that contains `text`.
+    pub fn line_with(&self, text: &str) -> Result<String> {
+        let mut seen = Vec::new();
+        loop {
+            let line = self.line(Duration::from_secs(15));
+            match line.with_context(|| format!("no line with '{text}', only {seen:?}"))? {
+                line if line.contains(text) => return Ok(line),
+                other => seen.push(other),
+            }
+        }
+    }
+
+    /// Sends a signal; the exit code once it has ended.
+    pub fn ended_by(mut self, signal: i32) -> Result<Option<i32>> {
+        // SAFETY: a child that was not waited for yet.
+        unsafe { libc::kill(self.child.id() as i32, signal) };
+        Ok(self.child.wait()?.code())
     }
 
     /// Waits for the line "ready".

@@ -175,7 +175,10 @@ impl Nic {
         }
     }
 
-    /// Starts a generator; it is stopped when the value is dropped.
+    /// Starts a generator; it is stopped when the value is dropped.  With
+    /// `wait=1` in its specification the card waits for descriptors instead of
+    /// dropping: for tests of what arrives, where a starved guest must not count
+    /// as loss.  Tests of loss do without.
     pub fn generate(&self, name: &str, spec: &str) -> Result<Gen<'_>> {
         self.cmd(&format!("gen start {name} {spec}"))?;
         Ok(Gen {

@@ -111,7 +111,7 @@ fn worse(verdict: Verdict, why: String) -> Verdict {
 /// Runs one test in a child; its output is printed as diagnostics.
 fn one(test: &Test) -> Result<Verdict> {
     let mut output = unnamed_file()?;
-    let mut child = Command::new("/proc/self/exe")
+    let mut child = Command::new(std::env::current_exe()?)
         .args(["--child", &test.full_name()])
         .stdin(Stdio::null())
         .stdout(output.try_clone()?)

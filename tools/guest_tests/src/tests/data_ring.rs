@@ -35,7 +35,7 @@ fn ring_wraps_many_times_without_loss() -> Result<()> {
     let count = u64::from(ring.n) * 12 + 7;
     let gen = nic.generate(
         "wrap",
-        &format!("profile=udp rate=4000 count={count} size=128 dport={DPORT}"),
+        &format!("profile=udp wait=1 rate=4000 count={count} size=128 dport={DPORT}"),
     )?;
     let mut flow = Flow::default();
     let end = Instant::now() + Duration::from_secs(60);
@@ -151,11 +151,11 @@ fn two_programs_on_two_queues_each_get_their_own() -> Result<()> {
     let nic = Nic::open()?;
     let _a = nic.generate(
         "a",
-        &format!("profile=udp rate=2000 count={count} size=60 dport={DPORT}"),
+        &format!("profile=udp wait=1 rate=2000 count={count} size=60 dport={DPORT}"),
     )?;
     let _b = nic.generate(
         "b",
-        &format!("profile=udp rate=2000 count={count} size=60 dport={DPORT2}"),
+        &format!("profile=udp wait=1 rate=2000 count={count} size=60 dport={DPORT2}"),
     )?;
     let got = lane.recv(count, Duration::from_secs(30))?;
     let mut flow = Flow::default();

@@ -117,7 +117,7 @@ fn busy_rxsync_receives_without_poll() -> Result<()> {
     let count = 1000;
     let _gen = nic.generate(
         "busy",
-        &format!("profile=udp rate=2000 count={count} size=60 dport={DPORT}"),
+        &format!("profile=udp wait=1 rate=2000 count={count} size=60 dport={DPORT}"),
     )?;
     let end = Instant::now() + Duration::from_secs(30);
     let mut got = 0;

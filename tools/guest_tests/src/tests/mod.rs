@@ -28,6 +28,7 @@ pub mod queues_list;
 pub mod queues_owner;
 pub mod queues_rest;
 pub mod queues_traffic;
+pub mod tools;
 
 use anyhow::Result;
 use std::fmt;
@@ -115,6 +116,7 @@ pub fn all() -> Vec<&'static Test> {
         hostile_ring::TESTS,
         hostile_scribble::TESTS,
         hostile_slot::TESTS,
+        tools::TESTS,
         lifecycle::TESTS,
         events::TESTS,
         faults::TESTS,

@@ -174,7 +174,7 @@ fn steered_packets_put_back_are_all_received_in_order() -> Result<()> {
     let count = 5000;
     let gen = nic.generate(
         "rt",
-        &format!("profile=udp rate=2000 count={count} size=100 dport={DPORT}"),
+        &format!("profile=udp wait=1 rate=2000 count={count} size=100 dport={DPORT}"),
     )?;
     let (rx, tx) = (lane.ring()?, lane.port.host()?);
     let end = Instant::now() + Duration::from_secs(60);

@@ -207,7 +207,7 @@ fn driver_statistics_and_card_agree_on_all_queues() -> Result<()> {
     )?;
     let b = nic.generate(
         "b",
-        &format!("profile=udp rate=500 count=1000 size=100 dport={DPORT}"),
+        &format!("profile=udp wait=1 rate=500 count=1000 size=100 dport={DPORT}"),
     )?;
     want_eq(
         "frames in the ring",

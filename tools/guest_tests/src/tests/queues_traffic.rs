@@ -179,7 +179,7 @@ fn attach_under_steered_traffic_delivers_only_whole_frames() -> Result<()> {
     let _sink = crate::sock::bind(DPORT)?;
     let _gen = nic.generate(
         "steered",
-        &format!("profile=udp rate=2000 size=300 dport={DPORT}"),
+        &format!("profile=udp wait=1 rate=2000 size=300 dport={DPORT}"),
     )?;
     for _ in 0..10 {
         let port = Port::rx(Q)?;
