@@ -22,11 +22,10 @@ const struct nm_nic_ops *nm_nic_get(struct net_device *dev)
 
 	if (!ops)
 		return NULL;
-	if (ops->abi != NM_NIC_ABI || ops->size != sizeof(*ops)) {
+	if (ops->abi != NM_NIC_ABI || ops->size != sizeof(*ops))
 		nm_nic_check_abi(ops);
-	} else if (ops->match(dev)) {
+	else if (ops->match(dev))
 		return ops;
-	}
 	symbol_put(ixgbe_netmap_ops);
 	return NULL;
 }

@@ -68,7 +68,8 @@ impl Slot {
     /// Sets both by one write.
     #[inline(always)]
     pub(crate) fn set_len_and_flags(&self, len: u16, flags: u16) {
-        self.len_flags.set(u32::from(len) | u32::from(flags) << 16);
+        self.len_flags
+            .set(u32::from(len) | (u32::from(flags) << 16));
     }
 }
 

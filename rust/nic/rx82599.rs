@@ -104,7 +104,7 @@ pub(crate) fn import(
         if hi & (DD | EOP) == DD {
             let len = length(hi, buf_size);
             slot.buf_idx.set(armed.buf as u32);
-            slot.len_flags.set(len | u32::from(NS_MOREFRAG) << 16);
+            slot.len_flags.set(len | (u32::from(NS_MOREFRAG) << 16));
             total.slots = total.slots.wrapping_add(1);
             total.bytes = total.bytes.wrapping_add(u64::from(len));
             done += 1;

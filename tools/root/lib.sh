@@ -127,7 +127,7 @@ apt_access() {
 		cmd=$(apt-config dump --format '%v' "$auto" 2>/dev/null || true)
 		if [ -n "$cmd" ] && [ -x "$cmd" ]; then
 			local p
-			p=$("$cmd" http://deb.debian.org/ 2>/dev/null | head -n 1)
+			p=$("$cmd" "$(debian_mirror)" 2>/dev/null | head -n 1)
 			case $p in http*) echo "Acquire::http::Proxy \"$p\";" ;; esac
 		fi
 	done

@@ -8,7 +8,7 @@ use crate::uapi::{ext, flag, mode};
 
 /// `_IOC` of asm-generic/ioctl.h.
 fn ioc(dir: u32, nr: u32, size: usize) -> u32 {
-    dir << 30 | (size as u32) << 16 | u32::from(b'i') << 8 | nr
+    (dir << 30) | ((size as u32) << 16) | (u32::from(b'i') << 8) | nr
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn desc(hi: u64) -> RxDesc {
 }
 
 fn done(len: u16, eop: bool) -> RxDesc {
-    desc(DD | if eop { EOP } else { 0 } | u64::from(len) << 32)
+    desc(DD | if eop { EOP } else { 0 } | (u64::from(len) << 32))
 }
 
 fn slot(buf: u32) -> Slot {
@@ -106,7 +106,7 @@ fn a_vlan_tag_beside_the_length_does_not_disturb_it() {
     let slots = slots(1);
     let mut total = Import::default();
     import(
-        &[desc(DD | EOP | 64 << 32 | 0xfff << 48)],
+        &[desc(DD | EOP | (64 << 32) | (0xfff << 48))],
         &slots,
         &armed(&slots),
         2048,

@@ -14,6 +14,7 @@ use std::process::{Command, Stdio};
 
 /// Programs besides the workspace's that print KTAP about this host's build.
 const SCRIPTS: &[&str] = &[
+    "tools/lint",
     "ixgbe_patch/test",
     "tools/root/test/run",
     "tools/examples/check",
