@@ -12,7 +12,7 @@ use crate::nic::Nic;
 use crate::port::{rx_info, Port, DPORT, Q, Q2};
 use crate::setup::eventually;
 use crate::sock::{bind, recv, Counter};
-use crate::steer::{ethtool, ifname, run};
+use crate::steer::{ethtool, ifname, run, Rss, Rule};
 use anyhow::{Context, Result};
 use std::process::Command;
 use std::time::Duration;
@@ -26,9 +26,36 @@ tests! { "tools":
     nm_offload_survives_ifdown_and_ifup @ 90 | flaps,
     nmq_adds_and_removes_a_queue_of_a_running_nm_offload,
     tools_say_what_is_missing_by_exit_code,
+    classic_nm_open_loop_in_c_and_cpp_receives_on_its_queue,
 }
 
 const SOON: Duration = Duration::from_secs(10);
+
+/// `tools/examples/rx_loop.c`, built as C99 and as C++11 with our headers.
+fn classic_nm_open_loop_in_c_and_cpp_receives_on_its_queue() -> Result<()> {
+    const FRAMES: u64 = 300;
+    let (nic, _rss, _rule) = (Nic::open()?, Rss::without(&[Q])?, Rule::udp(DPORT, Q)?);
+    let port = format!("netmap:{}~{Q}", ifname());
+    for name in ["rx_loop", "rx_loop_cpp"] {
+        let program = Helper::program(name, &[&port, &Q.to_string()])?;
+        eventually("the program has its queue", SOON, || {
+            Ok(rx_info(&Fd::open()?, Q)?.state == Q_NETMAP)
+        })?;
+        for seq in 0..FRAMES {
+            nic.send(&udp_sized(DPORT, seq as u32, 100))?;
+        }
+        let mut seen = 0;
+        while seen < FRAMES {
+            let line = program.line_with("pps: ")?;
+            let number = line.trim().strip_prefix("pps: ").context(line.clone())?;
+            seen += number.parse::<u64>().with_context(|| line.clone())?;
+        }
+        want_eq(&format!("frames {name} saw"), seen, FRAMES)?;
+        want_eq("exit code", program.ended_by(libc::SIGTERM)?, Some(0))?;
+        want_eq("state", rx_info(&Fd::open()?, Q)?.state, Q_KERNEL)?;
+    }
+    Ok(())
+}
 
 /// nm_offload on queue `Q` with `DPORT` steered to it, once it is under way.
 fn offload(args: &[&str]) -> Result<Helper> {
