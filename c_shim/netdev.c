@@ -55,6 +55,16 @@ bool nm_netdev_registered(const struct net_device *dev)
 	return dev->reg_state == NETREG_REGISTERED;
 }
 
+bool nm_netdev_running(const struct net_device *dev)
+{
+	return netif_running(dev);
+}
+
+bool nm_netdev_in_caller_netns(const struct net_device *dev)
+{
+	return net_eq(dev_net(dev), current->nsproxy->net_ns);
+}
+
 bool nm_netdev_may_admin(const struct net_device *dev)
 {
 	return ns_capable(dev_net(dev)->user_ns, CAP_NET_ADMIN);

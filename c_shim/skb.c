@@ -27,7 +27,9 @@ static struct sk_buff *nm_skb_build(struct net_device *dev, u32 queue,
 		frag++;
 	}
 	skb->protocol = eth_type_trans(skb, dev);
-	skb_record_rx_queue(skb, queue);
+	/* the port may have fewer queues than when the program bound this one */
+	if (queue < READ_ONCE(dev->real_num_rx_queues))
+		skb_record_rx_queue(skb, queue);
 	return skb;
 }
 
@@ -37,8 +39,6 @@ u32 nm_skb_receive(struct net_device *dev, u32 queue, const struct nm_frag *frag
 	LIST_HEAD(list);
 	u32 first = 0, len = 0, taken = 0;
 
-	if (!netif_running(dev))
-		return 0;
 
 	for (u32 i = 0; i < n; i++) {
 		struct sk_buff *skb;
@@ -54,8 +54,19 @@ u32 nm_skb_receive(struct net_device *dev, u32 queue, const struct nm_frag *frag
 		first = i + 1;
 		len = 0;
 	}
+	/* dev_close() waits for those who saw the interface running with bottom halves off */
 	local_bh_disable();
-	netif_receive_skb_list(&list);
+	if (netif_running(dev)) {
+		netif_receive_skb_list(&list);
+	} else {
+		struct sk_buff *skb, *next;
+
+		list_for_each_entry_safe(skb, next, &list, list) {
+			skb_list_del_init(skb);
+			kfree_skb(skb);
+		}
+		taken = 0;
+	}
 	local_bh_enable();
 	return taken;
 }

@@ -118,6 +118,7 @@ static int ixgbe_nm_take(struct ixgbe_adapter *adapter, u32 q,
 	}
 	ixgbe_nm_flush_atr(adapter);
 	ixgbe_nm_kick(adapter, ring);
+	IXGBE_WRITE_FLUSH(hw);	/* when this returns, the queue receives */
 	return 0;
 }
 
@@ -164,6 +165,7 @@ static int ixgbe_nm_give(struct ixgbe_adapter *adapter, u32 q)
 	ixgbe_set_rx_drop_en(adapter);
 	ixgbe_nm_reta_back(adapter);
 	ixgbe_nm_kick(adapter, ring);
+	IXGBE_WRITE_FLUSH(&adapter->hw);
 	return 0;
 }
 

@@ -92,6 +92,12 @@ unsafe extern "C" {
     pub fn nm_netdev_registered(dev: *const net_device) -> bool;
 }
 unsafe extern "C" {
+    pub fn nm_netdev_running(dev: *const net_device) -> bool;
+}
+unsafe extern "C" {
+    pub fn nm_netdev_in_caller_netns(dev: *const net_device) -> bool;
+}
+unsafe extern "C" {
     pub fn nm_netdev_may_admin(dev: *const net_device) -> bool;
 }
 unsafe extern "C" {

@@ -54,6 +54,9 @@ impl File {
     fn rxsync(&self) -> Result {
         let state = self.state.lock();
         let reg = state.as_ref().ok_or(ENXIO)?;
+        if reg.rx.is_empty() && reg.gone() {
+            return Err(ENXIO);
+        }
         // All rings, also after one that failed.
         let mut result = Ok(());
         for ring in &reg.rx {

@@ -16,6 +16,7 @@ use kernel::sync::{new_mutex, Arc, Mutex};
 
 use crate::kring::host::HostRing;
 use crate::kring::rx::RxRing;
+use crate::mem::layout::MAX_SLOTS;
 use crate::mem::region::Region;
 use crate::os::netdev::NetDev;
 use crate::os::nic::{Nic, PortInfo, RxClient, Taken};
@@ -38,6 +39,9 @@ pub(crate) struct Port {
     dev: Mutex<Option<NetDev>>,
     #[pin]
     queues: Mutex<KVec<Queue>>,
+    /// Queues that did not stop when they were given back.
+    #[pin]
+    stuck: Mutex<KVec<Arc<RxRing>>>,
     /// The ring into the stack, where the fd has one.
     #[pin]
     pub(crate) host_tx: Mutex<Option<HostRing>>,
@@ -116,7 +120,7 @@ impl Port {
     ///
     /// # Errors
     ///
-    /// ENOMEM.
+    /// ENXIO: the interface has gone meanwhile. ENOMEM.
     pub(crate) fn open(
         dev: NetDev,
         nic: Nic,
@@ -135,10 +139,17 @@ impl Port {
                 waiters,
                 dev <- new_mutex!(Some(dev), "netmap::Port::dev"),
                 queues <- new_mutex!(KVec::new(), "netmap::Port::queues"),
+                stuck <- new_mutex!(KVec::new(), "netmap::Port::stuck"),
                 host_tx <- new_mutex!(None, "netmap::Port::host_tx"),
             }),
             GFP_KERNEL,
         )?;
+        // Once in the list it hears of the interface's going; until then that must not happen.
+        let rtnl = Rtnl::lock();
+        let there = |d: &NetDev| d.registered(&rtnl) && d.in_netns_of_caller(&rtnl);
+        if !port.with_dev(|d| d.is_some_and(there)) {
+            return Err(ENXIO);
+        }
         PORTS.lock().push(port.clone(), GFP_KERNEL)?;
         Ok(port)
     }
@@ -152,17 +163,6 @@ impl Port {
         f(self.dev.lock().as_ref())
     }
 
-    /// The port's numbers, as they are now.
-    ///
-    /// # Errors
-    ///
-    /// ENXIO: the interface has gone.
-    pub(crate) fn info(&self) -> Result<PortInfo> {
-        let rtnl = Rtnl::lock();
-        let dev = self.dev.lock();
-        self.nic.info(dev.as_ref().ok_or(ENXIO)?, &rtnl)
-    }
-
     /// Takes an RX queue from the kernel. Everything that can fail for want of memory comes before
     /// the hardware is touched.
     ///
@@ -172,10 +172,20 @@ impl Port {
     /// CAP_NET_ADMIN; EBUSY, ENETDOWN, EOPNOTSUPP,
     /// EIO as the driver says. Nothing has changed then.
     pub(crate) fn take(&self, queue: u32, region: &Arc<Region>) -> Result<Arc<RxRing>> {
-        let info = self.info()?;
-        if queue >= info.num_rx {
+        // From the look at the port to the taking: neither its rings nor its driver may change.
+        let rtnl = Rtnl::lock();
+        let dev = self.dev.lock();
+        let dev = dev.as_ref().filter(|d| d.registered(&rtnl)).ok_or(ENXIO)?;
+        // Each time: the fd may have been passed on, or the right given up, since it was registered.
+        if !dev.may_admin() {
+            return Err(EPERM);
+        }
+        let info = self.nic.info(dev, &rtnl)?;
+        if queue >= info.num_rx || !(2..=MAX_SLOTS).contains(&info.rx_slots) {
             return Err(EINVAL);
         }
+        let mut queues = self.queues.lock();
+        queues.reserve(1, GFP_KERNEL)?;
         let ring = RxRing::new(
             queue,
             info.rx_slots,
@@ -184,24 +194,8 @@ impl Port {
             self.nic.clone(),
             self.waiters.clone(),
         )?;
-        let result = self.take_ring(&ring);
-        if result.is_err() {
-            ring.retire();
-        }
-        result.map(|()| ring)
-    }
-
-    fn take_ring(&self, ring: &Arc<RxRing>) -> Result {
-        let rtnl = Rtnl::lock();
-        let dev = self.dev.lock();
-        let dev = dev.as_ref().filter(|d| d.registered(&rtnl)).ok_or(ENXIO)?;
-        // Each time: the fd may have been passed on, or the right given up, since it was registered.
-        if !dev.may_admin() {
-            return Err(EPERM);
-        }
-        let mut queues = self.queues.lock();
-        queues.reserve(1, GFP_KERNEL)?;
-        let taken = Taken::take(&self.nic, dev, ring.queue, ring.clone(), &rtnl)?;
+        let taken = Taken::take(&self.nic, dev, queue, ring.clone(), &rtnl)
+            .inspect_err(|_| ring.retire())?;
         queues.push(
             Queue {
                 ring: ring.clone(),
@@ -209,17 +203,21 @@ impl Port {
             },
             GFP_KERNEL,
         )?;
-        Ok(())
+        Ok(ring)
     }
 
     /// Gives one queue back to the kernel; it is the kernel's when this returns.
     ///
     /// # Errors
     ///
-    /// ENOENT: the port does not have it. EIO: the hardware did not stop it.
+    /// ENXIO: the interface has gone. ENOENT: the port does not have it. EIO: the hardware did not
+    /// stop it.
     pub(crate) fn give(&self, queue: u32) -> Result {
         let rtnl = Rtnl::lock();
         let dev = self.dev.lock();
+        if dev.is_none() {
+            return Err(ENXIO);
+        }
         let taken = {
             let mut queues = self.queues.lock();
             let at = queues
@@ -244,6 +242,8 @@ impl Port {
             );
             // The driver still knows of the queue, so it must not be unloaded either.
             core::mem::forget(self.nic.clone());
+            // For the listing; without memory for it the log has to do.
+            let _ = self.stuck.lock().push(ring, GFP_KERNEL);
             return Err(e);
         }
         ring.retire();
@@ -288,6 +288,10 @@ impl Port {
     pub(crate) fn ring(&self, queue: u32) -> Option<Arc<RxRing>> {
         let queues = self.queues.lock();
         let found = queues.iter().find(|q| q.ring.queue == queue);
-        found.map(|q| q.ring.clone())
+        if let Some(found) = found {
+            return Some(found.ring.clone());
+        }
+        let stuck = self.stuck.lock();
+        stuck.iter().find(|r| r.queue == queue).cloned()
     }
 }

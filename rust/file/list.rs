@@ -79,8 +79,12 @@ fn entry_after(
         nq_spare: [0; 6],
     };
     let ports = port::all()?;
-    let ifindex = entry.nq_ifindex;
-    let of_dev = || ports.iter().filter(move |p| p.ifindex == ifindex);
+    // By the interface itself: indices repeat in other namespaces, and outlive what they meant.
+    let of_dev = || {
+        ports
+            .iter()
+            .filter(|p| p.with_dev(|d| d.is_some_and(|d| d.same(dev))))
+    };
     Ok(match after {
         None => Some(entry),
         Some((kind::PORT, _)) if info.num_rx > 0 => {

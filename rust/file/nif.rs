@@ -69,6 +69,11 @@ impl Nif {
         })
     }
 
+    /// RX rings it has places for: as many as the port had at registration.
+    pub(crate) fn num_rx(&self) -> u32 {
+        self.num_rx
+    }
+
     /// Where it is in the region.
     pub(crate) fn offset(&self) -> usize {
         layout::if_offset(self.index)

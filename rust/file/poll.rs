@@ -19,6 +19,10 @@ impl File {
         let Some(reg) = Option::as_mut(&mut state) else {
             return ERR;
         };
+        // Rings say so themselves.
+        if reg.rx.is_empty() && reg.gone() {
+            return ERR;
+        }
         let mut events = 0;
         let failed = |outcome| match outcome {
             Sync::Done => 0,

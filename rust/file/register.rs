@@ -249,6 +249,9 @@ impl Registered {
     ///
     /// As [`Port::take`].
     pub(crate) fn add_queue(&mut self, queue: u32) -> Result {
+        if queue >= self.nif.num_rx() {
+            return Err(EINVAL);
+        }
         self.rx.reserve(1, GFP_KERNEL)?;
         let ring = self.port.take(queue, &self.lease)?;
         self.nif.set_ring(Which::Rx(queue), Some(ring.offset()));
@@ -256,12 +259,20 @@ impl Registered {
         Ok(())
     }
 
+    /// Has the interface gone?
+    pub(crate) fn gone(&self) -> bool {
+        self.port.with_dev(|dev| dev.is_none())
+    }
+
     /// Removes an RX queue.
     ///
     /// # Errors
     ///
-    /// ENOENT: the fd does not have it. EIO: the hardware did not stop it.
+    /// ENXIO: the interface has gone. ENOENT: the fd does not have it. EIO: the hardware did not stop it.
     pub(crate) fn remove_queue(&mut self, queue: u32) -> Result {
+        if self.gone() {
+            return Err(ENXIO);
+        }
         let at = self
             .rx
             .iter()

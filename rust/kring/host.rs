@@ -113,6 +113,9 @@ impl HostRing {
             return Sync::Gone;
         };
         if self.tx && head != self.hwcur {
+            if !dev.running() {
+                return Sync::Parked;
+            }
             self.send(dev, head);
             self.hwtail = prev(head, n);
         }

@@ -59,6 +59,8 @@ struct Hw {
     /// Bounce buffers or incoherent DMA: sync each buffer by hand.
     needs_sync: bool,
     gone: bool,
+    /// The region's buffers are mapped for the device on this ring's behalf.
+    mapped: bool,
     reg_idx: u32,
     counters: [u64; counter::MAX],
 }
@@ -75,6 +77,7 @@ impl Hw {
             armed: KVVec::new(),
             needs_sync: false,
             gone: false,
+            mapped: true,
             reg_idx: 0,
             counters: [0; counter::MAX],
         }
@@ -162,9 +165,15 @@ impl RxRing {
         }
     }
 
-    /// Breaks the tie between ring and region, so that the ring can go. The queue must be back.
+    /// Breaks the tie between ring and region, so that the ring can go, and ends its DMA, which
+    /// must not outlive the driver's hold on the device. The queue must be back.
     pub(crate) fn retire(&self) {
-        self.region.lock().set_ring(self.shm.object, None);
+        let mapped = core::mem::take(&mut self.hw.lock().mapped);
+        let mut mem = self.region.lock();
+        mem.set_ring(self.shm.object, None);
+        if mapped {
+            mem.detach_device(&self.dev);
+        }
     }
 
     /// Offset of the ring object in the region.
@@ -233,7 +242,7 @@ impl RxRing {
                 released,
                 nic,
                 &mut hw.armed,
-                hw.needs_sync,
+                &mut hw.needs_sync,
                 &mut hw.counters,
             );
             hw.hwcur = advance(hw.hwcur, done, n);
@@ -242,7 +251,9 @@ impl RxRing {
                 nic.set_tail(prev(hw.next_use, n));
             }
             if done < released {
-                outcome = Sync::Reset;
+                // A buffer's ring is busy, or there is no memory. What was not taken stays
+                // released; nothing may ever interrupt for this ring, so the poller must look again.
+                self.waiters.wake();
             }
         }
 
@@ -300,7 +311,7 @@ impl RxRing {
         count: u32,
         nic: &NicRing,
         armed: &mut KVVec<Armed>,
-        needs_sync: bool,
+        needs_sync: &mut bool,
         counters: &mut [u64; counter::MAX],
     ) -> u32 {
         let n = self.shm.n;
@@ -317,7 +328,7 @@ impl RxRing {
                 ) else {
                     break;
                 };
-                if needs_sync {
+                if *needs_sync {
                     aa.iter().for_each(|a| self.dev.sync_for_device(a.bus));
                 }
                 done += rx82599::refill(ds, ss, aa);
@@ -326,7 +337,7 @@ impl RxRing {
                 }
                 // A slot with another buffer than it was armed with, and those like it behind it.
                 let ds = descs.get(d + done..d + len).unwrap_or(&[]);
-                match self.rearm(s + done, ds, hwtail, armed, counters) {
+                match self.rearm(s + done, ds, hwtail, armed, needs_sync, counters) {
                     0 => break,
                     n => done += n,
                 }
@@ -342,16 +353,20 @@ impl PinnedDrop for RxRing {
     fn drop(self: Pin<&mut Self>) {
         let hw = self.hw.lock();
         let mut mem = self.region.lock();
-        for (slot, armed) in self.shm.slots().iter().zip(hw.armed.iter()) {
+        for (i, (slot, armed)) in self.shm.slots().iter().zip(hw.armed.iter()).enumerate() {
             let named = slot.buf_idx.get();
             if let Some(buf) = armed.buf() {
-                mem.free_buf(buf);
+                if mem.owner(buf) == Some(self.owner(i)) {
+                    mem.free_buf(buf);
+                }
             }
             if Some(named) != armed.buf() {
                 mem.free_loose(named);
             }
         }
-        mem.detach_device(&self.dev);
+        if hw.mapped {
+            mem.detach_device(&self.dev);
+        }
         mem.free_ring(self.shm.object);
     }
 }

@@ -56,6 +56,23 @@ impl NetDev {
         self.0.as_ptr()
     }
 
+    /// Is it up? May change at any time.
+    pub(crate) fn running(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe { ffi::nm_netdev_running(self.as_ptr()) }
+    }
+
+    /// Is it in the caller's network namespace? rtnl keeps the answer true.
+    pub(crate) fn in_netns_of_caller(&self, _rtnl: &Rtnl) -> bool {
+        // SAFETY: Valid by the type invariant; process context.
+        unsafe { ffi::nm_netdev_in_caller_netns(self.as_ptr()) }
+    }
+
+    /// Are both the same interface?
+    pub(crate) fn same(&self, other: &NetDev) -> bool {
+        self.0 == other.0
+    }
+
     /// Is it this one? `dev` is only compared.
     pub(crate) fn is(&self, dev: *const bindings::net_device) -> bool {
         core::ptr::eq(self.0.as_ptr(), dev)

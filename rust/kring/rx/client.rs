@@ -17,7 +17,8 @@ impl RxClient for RxRing {
         let mut guard = self.hw.lock();
         let hw = &mut *guard;
         let n = self.shm.n;
-        if nic.descs().len() != n as usize {
+        // Never a tail over descriptors that no buffer is behind.
+        if nic.descs().len() != n as usize || hw.armed.len() != n as usize {
             pr_err!("queue {}: ring size changed under netmap\n", self.queue);
             return Err(ERANGE);
         }

@@ -30,6 +30,7 @@ impl RxRing {
         descs: &[RxDesc],
         hwtail: u32,
         armed: &mut KVVec<Armed>,
+        needs_sync: &mut bool,
         counters: &mut [u64; counter::MAX],
     ) -> usize {
         let mut mem = self.region.lock();
@@ -64,10 +65,15 @@ impl RxRing {
                 None => return i,
             };
             mem.set_owner(buf, self.owner(at));
-            let (Some((bus, _)), Some(place)) = (mem.bus(&self.dev, buf), armed.get_mut(at)) else {
+            let (Some((bus, sync)), Some(place)) = (mem.bus(&self.dev, buf), armed.get_mut(at))
+            else {
                 return i;
             };
+            *needs_sync |= sync;
             *place = Armed::new(buf, bus);
+            if sync {
+                self.dev.sync_for_device(bus);
+            }
             rx82599::arm(desc, place);
         }
         slots.len().min(descs.len())
@@ -93,7 +99,8 @@ impl RxRing {
                 Some(held && Self::yield_from(armed, usize::from(other), wanted))
             }
             Some(Claim::From { ring, slot: other }) => match mem.ring(ring) {
-                None => Some(true),
+                // Being made, or retired and not yet dropped: it still frees its buffers.
+                None => Some(false),
                 Some(owner) => owner.yield_buffer(other, wanted),
             },
             Some(Claim::Refused) | None => Some(false),
