@@ -7,8 +7,17 @@
 /* A mode that gives queues another meaning; NULL if there is none. */
 static const char *ixgbe_nm_conflict(const struct ixgbe_adapter *adapter)
 {
-	if (adapter->hw.mac.type == ixgbe_mac_82598EB)
-		return "on an 82598, whose queues cannot be stopped one by one";
+	switch (adapter->hw.mac.type) {
+	case ixgbe_mac_82599EB:
+	case ixgbe_mac_X540:
+	case ixgbe_mac_X550:
+	case ixgbe_mac_X550EM_x:
+	case ixgbe_mac_x550em_a:
+		break;
+	default:
+		/* an 82598 cannot stop one queue; an E610 resets itself without rtnl */
+		return "on this kind of card, only on 82599, X540 and X550";
+	}
 	if (adapter->flags & IXGBE_FLAG_VMDQ_ENABLED && !adapter->num_vfs)
 		return "while macvlans are offloaded ('ethtool -K DEV l2-fwd-offload off')";
 	if (adapter->flags & IXGBE_FLAG_SRIOV_ENABLED || adapter->num_vfs)
@@ -92,6 +101,7 @@ static int ixgbe_nm_take(struct ixgbe_adapter *adapter, u32 q,
 		rxdctl &= ~IXGBE_RXDCTL_SWFLSH;
 		IXGBE_WRITE_REG(hw, IXGBE_RXDCTL(ring->reg_idx), rxdctl | IXGBE_RXDCTL_ENABLE);
 		ixgbe_nm_hold(adapter, q, false);
+		ixgbe_set_rx_drop_en(adapter);	/* a sweep may have left it out */
 		ixgbe_nm_kick(adapter, ring);
 		netdev_err(adapter->netdev,
 			   "RX queue %u did not stop; it stays with the kernel\n", q);
@@ -146,6 +156,8 @@ static int ixgbe_nm_give(struct ixgbe_adapter *adapter, u32 q)
 		clear_bit(q, nm->skip);
 		ixgbe_nm_hold(adapter, q, false);
 		clear_bit(q, nm->out);
+		if (!test_bit(__IXGBE_DOWN, &adapter->state))
+			ixgbe_nm_reta_back(adapter);
 		return 0;
 	}
 
