@@ -7,6 +7,7 @@
 use super::flow::FlowSpec;
 use super::spec::Spec;
 use anyhow::{bail, Context, Result};
+use netmap::{Kind, Queues};
 use std::fmt;
 use std::io;
 use std::mem::{offset_of, size_of};
@@ -45,7 +46,9 @@ const _: () = {
 
 /// What steering needs of an interface; the tests have another one.
 pub trait Ethtool {
-    /// RX queues in use.
+    /// RX queues of the port: those a rule may lead to.
+    fn queues(&self) -> Result<u32>;
+    /// RX queues the hash may use; ixgbe leaves it 16 of them.
     fn rx_rings(&self) -> Result<u32>;
     /// Are filter rules switched on?
     fn ntuple(&self) -> Result<bool>;
@@ -171,6 +174,17 @@ fn short(e: &io::Error) -> String {
 }
 
 impl Ethtool for Nic {
+    fn queues(&self) -> Result<u32> {
+        for entry in Queues::of(&self.ifname)? {
+            let entry = entry?;
+            if entry.kind == Kind::Port {
+                return Ok(entry.num_queues);
+            }
+        }
+        // Not a port of netmap: opening it says why.
+        self.rx_rings()
+    }
+
     fn rx_rings(&self) -> Result<u32> {
         let r = self.rxnfc(RxNfc::new(ETHTOOL_GRXRINGS), 0);
         Ok(self.what(r, "number of RX queues")?.0.data as u32)

@@ -36,13 +36,13 @@ impl<E: Ethtool> Steering<E> {
         rules: Vec<Spec>,
         enable_ntuple: bool,
     ) -> Result<Self> {
-        let rings = nic.rx_rings()?;
+        let queues = nic.queues()?;
         if let Some(q) = rules
             .iter()
             .filter_map(|r| r.action)
-            .find(|q| u32::from(*q) >= rings)
+            .find(|q| u32::from(*q) >= queues)
         {
-            bail!("{ifname} has {rings} RX queues, there is no queue {q} to steer to");
+            bail!("{ifname} has {queues} RX queues, there is no queue {q} to steer to");
         }
         if !rules.is_empty() && !nic.ntuple()? {
             if !enable_ntuple {

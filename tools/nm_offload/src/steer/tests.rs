@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 #[derive(Debug, Default)]
 struct Card {
+    queues: u32,
     rings: u32,
     ntuple: bool,
     reta: Vec<u32>,
@@ -20,6 +21,9 @@ struct Card {
 struct Fake(Rc<RefCell<Card>>);
 
 impl Ethtool for Fake {
+    fn queues(&self) -> Result<u32> {
+        Ok(self.0.borrow().queues)
+    }
     fn rx_rings(&self) -> Result<u32> {
         Ok(self.0.borrow().rings)
     }
@@ -66,6 +70,7 @@ impl Ethtool for Fake {
 
 fn card(rings: u32) -> Fake {
     Fake(Rc::new(RefCell::new(Card {
+        queues: rings,
         rings,
         ntuple: true,
         reta: (0..128).map(|i| i % rings).collect(),
@@ -228,10 +233,18 @@ fn refusals_leave_nothing_behind() {
 #[test]
 fn queues_beyond_rss_leave_the_table_alone() {
     let (nic, dir) = (card(10), dir("beyond"));
-    nic.0.borrow_mut().rings = 20;
+    nic.0.borrow_mut().queues = 20;
     let mut s = steering(&nic, &dir, dns(17));
     s.exclude(&[17]).expect("exclude");
     assert_eq!(s.state.reta, None);
+    s.insert(&[17]).expect("insert");
+    assert_eq!(nic.0.borrow().rules[&2045].action, Some(17));
+    let store = Store::new(&dir.0).expect("store");
+    let e = Steering::new(nic.clone(), store, "eth3", dns(20), false).expect_err("no queue");
+    assert!(
+        e.to_string().contains("20 RX queues, there is no queue 20"),
+        "{e}"
+    );
 }
 
 #[test]
