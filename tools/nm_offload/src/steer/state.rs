@@ -155,11 +155,15 @@ impl Store {
     }
 }
 
-/// Field 22 of /proc/PID/stat; the name before it may hold anything.
+/// Field 22 of /proc/PID/stat, unless field 3 says that it is dead and only its
+/// parent has not noticed yet; the name before them may hold anything.
 fn start_time(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let after = stat.rsplit_once(')')?.1;
-    after.split_whitespace().nth(19)?.parse().ok()
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    if matches!(fields.next()?, "Z" | "X" | "x") {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
 }
 
 fn netns() -> Result<u64> {
@@ -171,6 +175,8 @@ fn netns() -> Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
 
     fn store(name: &str) -> Store {
         let dir = std::env::temp_dir().join(format!("nm_offload-{name}-{}", std::process::id()));
@@ -211,6 +217,28 @@ mod tests {
         assert_eq!(bad.len(), 1);
         assert!(bad[0].contains("eth9-1.json"));
         fs::remove_dir_all(&store.dir).expect("cleanup");
+    }
+
+    #[test]
+    fn a_zombie_is_dead() {
+        let mut child = Command::new("cat")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("cat");
+        let mut state = State::new("eth3").expect("state");
+        state.pid = child.id();
+        state.started = start_time(child.id()).expect("start time");
+        assert!(state.owner_runs());
+        drop(child.stdin.take());
+        let end = Instant::now() + Duration::from_secs(10);
+        while state.owner_runs() {
+            assert!(Instant::now() < end, "a zombie counts as running");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let proc = format!("/proc/{}", child.id());
+        assert!(Path::new(&proc).exists(), "nobody has waited for it");
+        child.wait().expect("wait");
     }
 
     #[test]
