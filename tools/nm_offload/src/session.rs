@@ -230,7 +230,15 @@ impl Session {
             note(worker.stop());
         }
         if let Some(s) = &mut self.steering {
-            note(s.finish());
+            note(s.finish().map(|stuck| {
+                for q in stuck {
+                    let name = &self.ifname;
+                    eprintln!(
+                        "[!] {name} queue {q} did not stop: RSS leaves it out until the port is \
+                         reset ('ip link set {name} down', then up)"
+                    );
+                }
+            }));
         }
         first
     }

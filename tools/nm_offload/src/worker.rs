@@ -24,10 +24,14 @@ const LAST_ROUNDS: usize = 64;
 
 /// Orders of the main thread; the answer comes through the sender.
 enum Order {
-    Add(u16, Sender<Result<()>>),
-    Remove(u16, Sender<Result<()>>),
+    Add(u16, Sender<Answer>),
+    Remove(u16, Sender<Answer>),
     Stop,
 }
+
+/// How it went, and the queues the worker has now: one that the hardware did not
+/// give back is not among them, though giving it back has failed.
+type Answer = (Result<()>, Vec<u16>);
 
 /// The main thread's handle of a worker.
 pub struct Worker {
@@ -89,22 +93,20 @@ impl Worker {
 
     /// Take one more queue.
     pub fn add(&mut self, queue: u16) -> Result<()> {
-        self.order(|answer| Order::Add(queue, answer))?;
-        self.queues.push(queue);
-        Ok(())
+        self.order(|answer| Order::Add(queue, answer))
     }
 
     /// Give a queue back.
     pub fn remove(&mut self, queue: u16) -> Result<()> {
-        self.order(|answer| Order::Remove(queue, answer))?;
-        self.queues.retain(|q| *q != queue);
-        Ok(())
+        self.order(|answer| Order::Remove(queue, answer))
     }
 
-    fn order(&self, make: impl FnOnce(Sender<Result<()>>) -> Order) -> Result<()> {
+    fn order(&mut self, make: impl FnOnce(Sender<Answer>) -> Order) -> Result<()> {
         let (answer, wait) = mpsc::channel();
         self.send(make(answer));
-        wait.recv().map_err(|_| anyhow!("the worker has ended"))?
+        let (done, queues) = wait.recv().map_err(|_| anyhow!("the worker has ended"))?;
+        self.queues = queues;
+        done
     }
 
     fn send(&self, order: Order) {
@@ -159,21 +161,25 @@ impl Run {
                     if r.is_ok() {
                         self.queues.push((q, self.stats.queue(q)));
                     }
-                    let _ = answer.send(r.map_err(Into::into));
+                    let _ = answer.send((r.map_err(Into::into), self.bound()));
                 }
                 Order::Remove(q, answer) => {
                     // What is in the ring is still judged.
                     let _ = self.round(Duration::ZERO);
                     let r = self.port.remove_queue(q);
-                    if r.is_ok() {
-                        self.queues.retain(|(x, _)| *x != q);
-                    }
-                    let _ = answer.send(r.map_err(Into::into));
+                    // Also after an error: its ring may be gone all the same.
+                    let bound = self.bound();
+                    self.queues.retain(|(x, _)| bound.contains(x));
+                    let _ = answer.send((r.map_err(Into::into), bound));
                 }
                 Order::Stop => return false,
             }
         }
         true
+    }
+
+    fn bound(&self) -> Vec<u16> {
+        self.port.queues().collect()
     }
 
     /// Wait for packets, then deal with all there are; how many that were.

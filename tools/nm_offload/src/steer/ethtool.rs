@@ -7,7 +7,7 @@
 use super::flow::FlowSpec;
 use super::spec::Spec;
 use anyhow::{bail, Context, Result};
-use netmap::{Kind, Queues};
+use netmap::{Kind, Queues, State};
 use std::fmt;
 use std::io;
 use std::mem::{offset_of, size_of};
@@ -50,6 +50,8 @@ pub trait Ethtool {
     fn queues(&self) -> Result<u32>;
     /// RX queues the hash may use; ixgbe leaves it 16 of them.
     fn rx_rings(&self) -> Result<u32>;
+    /// Queues the hardware did not give back: nobody serves them.
+    fn stuck(&self) -> Vec<u32>;
     /// Are filter rules switched on?
     fn ntuple(&self) -> Result<bool>;
     /// Switch filter rules on.
@@ -188,6 +190,15 @@ impl Ethtool for Nic {
     fn rx_rings(&self) -> Result<u32> {
         let r = self.rxnfc(RxNfc::new(ETHTOOL_GRXRINGS), 0);
         Ok(self.what(r, "number of RX queues")?.0.data as u32)
+    }
+
+    fn stuck(&self) -> Vec<u32> {
+        // Without a listing (the module is unloaded) there are none.
+        let entries = Queues::of(&self.ifname).into_iter().flatten().flatten();
+        entries
+            .filter(|e| e.kind == Kind::Rx && e.state == State::Stuck)
+            .map(|e| e.queue)
+            .collect()
     }
 
     fn ntuple(&self) -> Result<bool> {

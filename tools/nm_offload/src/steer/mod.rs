@@ -133,11 +133,18 @@ impl<E: Ethtool> Steering<E> {
         Ok(())
     }
 
-    /// Everything is undone: forget about it.
-    pub fn finish(&mut self) -> Result<()> {
+    /// Undo everything that still is, and forget about it. Queues of ours that are
+    /// stuck are returned: the hash goes on without them.
+    pub fn finish(&mut self) -> Result<Vec<u32>> {
         let _lock = self.store.lock()?;
         undo(&self.nic, &self.state)?;
-        self.store.remove(&self.state)
+        self.store.remove(&self.state)?;
+        let ours = self.state.reta.iter().flat_map(table::queues_out);
+        let stuck = self.nic.stuck();
+        let mut left: Vec<u32> = ours.filter(|q| stuck.contains(q)).collect();
+        left.sort_unstable();
+        left.dedup();
+        Ok(left)
     }
 
     /// Rules that are in, for messages.
@@ -203,10 +210,12 @@ fn remove_rule(nic: &impl Ethtool, rule: &Rule) -> Result<bool> {
     Ok(true)
 }
 
-/// Restore the entries of the table that we have changed and nobody since.
+/// Restore the entries of the table that we have changed and nobody since, but
+/// lead nothing to a queue that is stuck.
 fn restore(nic: &impl Ethtool, reta: &Reta, which: impl Fn(u32) -> bool) -> Result<bool> {
     let current = nic.reta()?;
-    let back = table::restored(reta, &current, which);
+    let stuck = nic.stuck();
+    let back = table::restored(reta, &current, |q| which(q) && !stuck.contains(&q));
     if back == current {
         return Ok(false);
     }

@@ -71,6 +71,12 @@ pub fn restored(reta: &Reta, current: &[u32], which: impl Fn(u32) -> bool) -> Ve
         .collect()
 }
 
+/// Queues that entries of ours had led to.
+pub fn queues_out(reta: &Reta) -> impl Iterator<Item = u32> + '_ {
+    let entries = reta.old.iter().zip(&reta.new);
+    entries.filter(|(old, new)| old != new).map(|(old, _)| *old)
+}
+
 /// Is it what a driver starts with: the queues in turn?
 pub fn is_default(table: &[u32], rings: u32) -> bool {
     rings > 0

@@ -14,6 +14,7 @@ struct Card {
     reta: Vec<u32>,
     rules: BTreeMap<u32, Spec>,
     refuse_rules: bool,
+    stuck: Vec<u32>,
     resets: u32,
 }
 
@@ -23,6 +24,9 @@ struct Fake(Rc<RefCell<Card>>);
 impl Ethtool for Fake {
     fn queues(&self) -> Result<u32> {
         Ok(self.0.borrow().queues)
+    }
+    fn stuck(&self) -> Vec<u32> {
+        self.0.borrow().stuck.clone()
     }
     fn rx_rings(&self) -> Result<u32> {
         Ok(self.0.borrow().rings)
@@ -208,6 +212,18 @@ fn queues_join_and_leave_at_run_time() {
     assert!(!nic.reta().expect("reta").contains(&4));
     s.finish().expect("finish");
     assert_eq!(nic.reta().expect("reta"), before);
+}
+
+#[test]
+fn the_hash_does_not_pick_a_stuck_queue_again() {
+    let (nic, dir) = (card(10), dir("stuck"));
+    let mut s = steering(&nic, &dir, dns(4));
+    s.exclude(&[4, 5]).expect("exclude");
+    nic.0.borrow_mut().stuck.push(5);
+    s.include(&[5]).expect("include");
+    assert_eq!(s.finish().expect("finish"), [5]);
+    let reta = nic.reta().expect("reta");
+    assert!(reta.contains(&4) && !reta.contains(&5), "{reta:?}");
 }
 
 #[test]
