@@ -73,10 +73,18 @@ fn remove_stale_in(dir: &Path) -> io::Result<()> {
             .and_then(|n| n.rsplit_once('-'))
             .and_then(|(_, pid)| pid.parse::<u32>().ok());
         if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
-            fs::remove_file(&path)?;
+            remove(&path)?;
         }
     }
     Ok(())
+}
+
+/// Remove a file; another program that starts may have been faster.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
 }
 
 /// The serving end; the socket is removed when it is dropped.
@@ -93,10 +101,7 @@ impl Server {
             fs::create_dir_all(dir)?;
         }
         // The pid in the name is ours: what is there is left from another time.
-        match fs::remove_file(path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            _ => {}
-        }
+        remove(path)?;
         let listener = UnixListener::bind(path)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
         listener.set_nonblocking(true)?;
@@ -247,6 +252,7 @@ mod tests {
             fs::write(dir.join(name), "").expect("write");
         }
         remove_stale_in(&dir).expect("remove");
+        remove(&dir.join("eth3-4294967294.sock")).expect("gone already");
         assert!(!dir.join("eth3-4294967294.sock").exists());
         assert!(dir.join("eth3-4294967294.json").exists());
         assert!(dir.join(ours).exists());
