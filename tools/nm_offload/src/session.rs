@@ -22,6 +22,9 @@ use std::time::{Duration, Instant};
 /// What is on the wire or in the card when a rule goes, has arrived after this.
 const SETTLE: Duration = Duration::from_millis(20);
 
+/// How long it takes at most until rules are back on an interface that is up again.
+const LOOK: Duration = Duration::from_millis(200);
+
 /// The queues and what goes with them.
 struct Session {
     ifname: String,
@@ -139,7 +142,7 @@ impl Session {
         let mut next = Instant::now() + args.interval;
         loop {
             let until = end.map_or(next, |e| e.min(next));
-            let left = until.saturating_duration_since(Instant::now());
+            let left = until.saturating_duration_since(Instant::now()).min(LOOK);
             let socket = server.map(AsFd::as_fd);
             let [ended, asked] = signals::wait(signals.as_fd(), socket, left)?;
             if ended {
@@ -151,6 +154,7 @@ impl Session {
                     eprintln!("[!] control socket: {e}");
                 }
             }
+            self.renew(report)?;
             let now = Instant::now();
             if now >= next {
                 // After a stop (SIGSTOP, a suspended VM) do not catch up.
@@ -168,6 +172,26 @@ impl Session {
                 return Ok(());
             }
         }
+    }
+
+    /// Drivers forget their rules while the interface is down.
+    fn renew(&mut self, report: &Report) -> Result<()> {
+        // Every worker is asked, or the next round would begin again.
+        let came_up = self.workers.iter().filter(|w| w.came_up()).count() != 0;
+        let Some(s) = self.steering.as_mut().filter(|_| came_up) else {
+            return Ok(());
+        };
+        let name = &self.ifname;
+        match s.renew() {
+            Ok(places) => {
+                for place in places {
+                    let text = format!("[+] {name}: rule {place} set again");
+                    report.say(&text).or_else(broken_pipe)?;
+                }
+            }
+            Err(e) => eprintln!("[!] {name} is steered no longer: {e:#}"),
+        }
+        Ok(())
     }
 
     /// An order of nmq.

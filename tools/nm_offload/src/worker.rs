@@ -37,6 +37,7 @@ type Answer = (Result<()>, Vec<u16>);
 pub struct Worker {
     orders: Sender<Order>,
     waiting: Arc<AtomicBool>,
+    came_up: Arc<AtomicBool>,
     thread: JoinHandle<Result<()>>,
     /// Queues it has.
     pub queues: Vec<u16>,
@@ -64,6 +65,7 @@ impl Worker {
         let served = queues.iter().map(|q| (*q, stats.queue(*q))).collect();
         let (orders, inbox) = mpsc::channel();
         let waiting = Arc::new(AtomicBool::new(false));
+        let came_up = Arc::new(AtomicBool::new(false));
         let run = Run {
             port,
             queues: served,
@@ -71,6 +73,7 @@ impl Worker {
             stats: stats.clone(),
             inbox,
             waiting: waiting.clone(),
+            came_up: came_up.clone(),
             busy,
             down: false,
         };
@@ -81,6 +84,7 @@ impl Worker {
         Ok(Self {
             orders,
             waiting,
+            came_up,
             thread,
             queues: queues.to_vec(),
         })
@@ -89,6 +93,11 @@ impl Worker {
     /// Has it ended, which it does by itself only with an error?
     pub fn ended(&self) -> bool {
         self.thread.is_finished()
+    }
+
+    /// Was the interface down, and is it up again since the last call?
+    pub fn came_up(&self) -> bool {
+        self.came_up.swap(false, Ordering::Relaxed)
     }
 
     /// Take one more queue.
@@ -132,6 +141,7 @@ struct Run {
     stats: Stats,
     inbox: Receiver<Order>,
     waiting: Arc<AtomicBool>,
+    came_up: Arc<AtomicBool>,
     busy: bool,
     down: bool,
 }
@@ -193,6 +203,7 @@ impl Run {
             Ok(()) if self.down => {
                 self.down = false;
                 eprintln!("[+] {} is up again", self.port.ifname());
+                self.came_up.store(true, Ordering::Relaxed);
             }
             Ok(()) => {}
             Err(e) if e.is_down() => {

@@ -188,10 +188,16 @@ fn nm_offload_killed_is_undone_by_the_next_start() -> Result<()> {
     want_eq("exit code", next.ended_by(libc::SIGTERM)?, Some(0))
 }
 
-/// The queue is parked while the interface is down, and goes on afterwards.
+/// The queue is parked while the interface is down, and goes on afterwards, as
+/// does the flow that is steered to it: the driver has forgotten the rule.
 fn nm_offload_survives_ifdown_and_ifup() -> Result<()> {
+    let rules = || ethtool("-n", &[]);
+    let none = rules()?;
     let program = offload(&["--count-only"])?;
+    let steered = rules()?;
+    want("it has a rule", steered != none)?;
     crate::steer::ip_link(&["down"])?;
+    want_eq("rules while down", rules()?, none.clone())?;
     let parked = rx_info(&Fd::open()?, Q)?;
     crate::setup::ensure()?;
     want_eq("owner while down", parked.pid, program.pid())?;
@@ -200,14 +206,15 @@ fn nm_offload_survives_ifdown_and_ifup() -> Result<()> {
         rx_info(&Fd::open()?, Q)?.state,
         Q_NETMAP,
     )?;
-    program.line_with("pps")?;
-    let _rule = crate::steer::Rule::udp(DPORT, Q)?;
+    program.line_with("set again")?;
+    want_eq("rules afterwards", rules()?, steered)?;
     let nic = Nic::open()?;
     let packets = || Ok::<u64, anyhow::Error>(rx_info(&Fd::open()?, Q)?.counter[counter::PACKETS]);
     let before = packets()?;
     nic.send_n(&udp_sized(DPORT, 1, 60), 10)?;
     eventually("it counts again", SOON, || Ok(packets()? >= before + 10))?;
-    want_eq("exit code", program.ended_by(libc::SIGTERM)?, Some(0))
+    want_eq("exit code", program.ended_by(libc::SIGTERM)?, Some(0))?;
+    want_eq("rules at the end", rules()?, none)
 }
 
 fn nmq_adds_and_removes_a_queue_of_a_running_nm_offload() -> Result<()> {

@@ -106,6 +106,34 @@ impl<E: Ethtool> Steering<E> {
         Ok(())
     }
 
+    /// Put in again what is no longer there; the places. Where another rule has
+    /// taken the place, ours gets a new one.
+    pub fn renew(&mut self) -> Result<Vec<u32>> {
+        let _lock = self.store.lock()?;
+        let mut set = Vec::new();
+        for i in 0..self.state.rules.len() {
+            let before = self.state.rules[i].place;
+            let spec = self.state.rules[i].flow.parse::<Spec>()?;
+            if self.nic.rule(before)?.as_ref() == Some(&spec) {
+                continue;
+            }
+            let (used, size) = self.nic.rule_places()?;
+            let place = Some(before)
+                .filter(|p| !used.contains(p))
+                .or_else(|| table::free_place(&used, size))
+                .with_context(|| format!("{}: no place for '{spec}'", self.state.ifname))?;
+            self.state.rules[i].place = place;
+            self.store.save(&self.state)?;
+            if let Err(e) = self.nic.insert_rule(place, &spec) {
+                self.state.rules[i].place = before;
+                self.store.save(&self.state)?;
+                return Err(e);
+            }
+            set.push(place);
+        }
+        Ok(set)
+    }
+
     /// Leaving, step 1: no rule leads to these queues any more.
     pub fn withdraw(&mut self, queues: &[u16]) -> Result<()> {
         let _lock = self.store.lock()?;

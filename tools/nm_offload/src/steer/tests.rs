@@ -215,6 +215,29 @@ fn queues_join_and_leave_at_run_time() {
 }
 
 #[test]
+fn rules_the_driver_has_forgotten_are_set_again() {
+    let (nic, dir) = (card(10), dir("renew"));
+    let mut s = steering(&nic, &dir, [dns(4), dns(5)].concat());
+    s.insert(&[4, 5]).expect("insert");
+    assert!(s.renew().expect("nothing to do").is_empty());
+    // One is gone, the other's place has a rule of somebody else.
+    let theirs: Spec = "tcp4 dst-port 80 action 2".parse().expect("rule");
+    nic.0.borrow_mut().rules.remove(&2045);
+    nic.0.borrow_mut().rules.insert(2044, theirs.clone());
+    assert_eq!(s.renew().expect("renew"), [2045, 2043]);
+    assert_eq!(nic.rule(2045).expect("rule"), dns(4).pop());
+    assert_eq!(nic.rule(2043).expect("rule"), dns(5).pop());
+    assert_eq!(nic.rule(2044).expect("rule"), Some(theirs));
+    // The file knows where they are.
+    let mut dead = s.state.clone();
+    dead.started += 1;
+    s.store.save(&dead).expect("save");
+    recover(&s.store, |_| Ok(nic.clone())).expect("recover");
+    let left: Vec<u32> = nic.0.borrow().rules.keys().copied().collect();
+    assert_eq!(left, [2044]);
+}
+
+#[test]
 fn the_hash_does_not_pick_a_stuck_queue_again() {
     let (nic, dir) = (card(10), dir("stuck"));
     let mut s = steering(&nic, &dir, dns(4));
