@@ -64,6 +64,7 @@ impl<E: Ethtool> Steering<E> {
     /// Step 1: the hash no longer picks these queues.
     pub fn exclude(&mut self, queues: &[u16]) -> Result<()> {
         let _lock = self.store.lock()?;
+        self.see_reset()?;
         let current = self.nic.reta()?;
         let new =
             table::without(&current, queues).with_context(|| self.state.ifname.to_string())?;
@@ -71,10 +72,13 @@ impl<E: Ethtool> Steering<E> {
             return Ok(());
         }
         self.state.reta = Some(match self.state.reta.take() {
-            None => Reta {
-                old: current,
-                new: new.clone(),
-            },
+            None => {
+                self.state.was_default = table::is_default(&current, self.nic.rx_rings()?);
+                Reta {
+                    old: current,
+                    new: new.clone(),
+                }
+            }
             Some(before) => table::extend(before, &current, &new),
         });
         self.store.save(&self.state)?;
@@ -153,6 +157,7 @@ impl<E: Ethtool> Steering<E> {
     /// Leaving, step 3: the hash may pick these queues again.
     pub fn include(&mut self, queues: &[u16]) -> Result<()> {
         let _lock = self.store.lock()?;
+        self.see_reset()?;
         if let Some(reta) = &self.state.reta {
             restore(&self.nic, reta, |q| {
                 queues.iter().any(|x| u32::from(*x) == q)
@@ -165,6 +170,7 @@ impl<E: Ethtool> Steering<E> {
     /// stuck are returned: the hash goes on without them.
     pub fn finish(&mut self) -> Result<Vec<u32>> {
         let _lock = self.store.lock()?;
+        self.see_reset()?;
         undo(&self.nic, &self.state)?;
         self.store.remove(&self.state)?;
         let ours = self.state.reta.iter().flat_map(table::queues_out);
@@ -173,6 +179,30 @@ impl<E: Ethtool> Steering<E> {
         left.sort_unstable();
         left.dedup();
         Ok(left)
+    }
+
+    /// A reset of the port makes a new table, without the queues that are out. If
+    /// there is one in place of the driver's own, that is what we have changed now.
+    fn see_reset(&mut self) -> Result<()> {
+        let Some(reta) = self.state.reta.as_ref().filter(|_| self.state.was_default) else {
+            return Ok(());
+        };
+        let current = self.nic.reta()?;
+        let rings = self.nic.rx_rings()?;
+        if current == reta.new
+            || current.len() != reta.old.len()
+            || table::is_default(&current, rings)
+            || !table::in_turn(&current)
+            // Changes of theirs are not ours to undo.
+            || !self.store.others(&self.state)?.is_empty()
+        {
+            return Ok(());
+        }
+        self.state.reta = Some(Reta {
+            old: (0..current.len() as u32).map(|i| i % rings).collect(),
+            new: current,
+        });
+        self.store.save(&self.state)
     }
 
     /// Rules that are in, for messages.

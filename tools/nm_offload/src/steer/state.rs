@@ -45,6 +45,9 @@ pub struct State {
     pub ifname: String,
     /// Change of the RSS table.
     pub reta: Option<Reta>,
+    /// The table was the driver's own before that.
+    #[serde(default)]
+    pub was_default: bool,
     /// Rules.
     pub rules: Vec<Rule>,
 }
@@ -59,6 +62,7 @@ impl State {
             netns: netns()?,
             ifname: ifname.to_string(),
             reta: None,
+            was_default: false,
             rules: Vec::new(),
         })
     }
@@ -120,6 +124,20 @@ impl Store {
     /// States of processes that are gone, of interfaces in our namespace. A file
     /// that cannot be read is reported in the second list.
     pub fn orphans(&self) -> Result<(Vec<State>, Vec<String>)> {
+        let (mut states, bad) = self.states()?;
+        states.retain(|s| !s.owner_runs());
+        Ok((states, bad))
+    }
+
+    /// States of the others that have changed the port of `state`.
+    pub fn others(&self, state: &State) -> Result<Vec<State>> {
+        let (mut states, _) = self.states()?;
+        states.retain(|s| s.ifname == state.ifname && s.pid != state.pid);
+        Ok(states)
+    }
+
+    /// All that are of interfaces in our namespace, and what cannot be read.
+    fn states(&self) -> Result<(Vec<State>, Vec<String>)> {
         let (mut found, mut bad) = (Vec::new(), Vec::new());
         for entry in fs::read_dir(&self.dir)? {
             let path = entry?.path();
@@ -130,7 +148,7 @@ impl Store {
                 .map_err(Into::into)
                 .and_then(|b| Ok(serde_json::from_slice(&b)?));
             match state {
-                Ok(s) if !s.owner_runs() && s.is_here() => found.push(s),
+                Ok(s) if s.is_here() => found.push(s),
                 Ok(_) => {}
                 Err(e) => bad.push(format!("{}: {e}", path.display())),
             }

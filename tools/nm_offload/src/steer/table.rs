@@ -86,6 +86,16 @@ pub fn is_default(table: &[u32], rings: u32) -> bool {
             .all(|(i, q)| *q == i as u32 % rings)
 }
 
+/// Are queues in turn all there is to it? A reset of the port makes such a table,
+/// of the queues that are not out.
+pub fn in_turn(table: &[u32]) -> bool {
+    let mut queues = table.to_vec();
+    queues.sort_unstable();
+    queues.dedup();
+    let turn = queues.iter().cycle();
+    table.iter().zip(turn).all(|(a, b)| a == b)
+}
+
 /// The highest free place: rules of people mostly sit there too, lower ones win.
 pub fn free_place(used: &[u32], size: u32) -> Option<u32> {
     (0..size).rev().find(|p| !used.contains(p))
