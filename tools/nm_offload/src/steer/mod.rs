@@ -16,6 +16,7 @@ use anyhow::{bail, Context, Result};
 use ethtool::Ethtool;
 use spec::Spec;
 use state::{Reta, Rule, State, Store};
+use std::fs::File;
 
 /// What we have changed on one port.
 #[derive(Debug)]
@@ -63,7 +64,7 @@ impl<E: Ethtool> Steering<E> {
 
     /// Step 1: the hash no longer picks these queues.
     pub fn exclude(&mut self, queues: &[u16]) -> Result<()> {
-        let _lock = self.store.lock()?;
+        let _lock = self.begin()?;
         self.see_reset()?;
         let current = self.nic.reta()?;
         let new =
@@ -87,7 +88,7 @@ impl<E: Ethtool> Steering<E> {
 
     /// Step 3: the rules that lead to these queues go in.
     pub fn insert(&mut self, queues: &[u16]) -> Result<()> {
-        let _lock = self.store.lock()?;
+        let _lock = self.begin()?;
         for spec in &self.rules {
             if !spec.action.is_some_and(|q| queues.contains(&q)) {
                 continue;
@@ -113,7 +114,7 @@ impl<E: Ethtool> Steering<E> {
     /// Put in again what is no longer there; the places. Where another rule has
     /// taken the place, ours gets a new one.
     pub fn renew(&mut self) -> Result<Vec<u32>> {
-        let _lock = self.store.lock()?;
+        let _lock = self.begin()?;
         let mut set = Vec::new();
         for i in 0..self.state.rules.len() {
             let before = self.state.rules[i].place;
@@ -140,7 +141,7 @@ impl<E: Ethtool> Steering<E> {
 
     /// Leaving, step 1: no rule leads to these queues any more.
     pub fn withdraw(&mut self, queues: &[u16]) -> Result<()> {
-        let _lock = self.store.lock()?;
+        let _lock = self.begin()?;
         let ours = |r: &Rule| {
             r.flow
                 .parse::<Spec>()
@@ -156,7 +157,7 @@ impl<E: Ethtool> Steering<E> {
 
     /// Leaving, step 3: the hash may pick these queues again.
     pub fn include(&mut self, queues: &[u16]) -> Result<()> {
-        let _lock = self.store.lock()?;
+        let _lock = self.begin()?;
         self.see_reset()?;
         if let Some(reta) = &self.state.reta {
             restore(&self.nic, reta, |q| {
@@ -169,8 +170,9 @@ impl<E: Ethtool> Steering<E> {
     /// Undo everything that still is, and forget about it. Queues of ours that are
     /// stuck are returned: the hash goes on without them.
     pub fn finish(&mut self) -> Result<Vec<u32>> {
-        let _lock = self.store.lock()?;
+        let _lock = self.begin()?;
         self.see_reset()?;
+        hand_on(&self.nic, &self.store, &self.state)?;
         undo(&self.nic, &self.state)?;
         self.store.remove(&self.state)?;
         let ours = self.state.reta.iter().flat_map(table::queues_out);
@@ -179,6 +181,16 @@ impl<E: Ethtool> Steering<E> {
         left.sort_unstable();
         left.dedup();
         Ok(left)
+    }
+
+    /// Each step: nobody else changes tables, and we know what others who have left
+    /// handed on to us.
+    fn begin(&mut self) -> Result<File> {
+        let lock = self.store.lock()?;
+        if let Some(state) = self.store.load(&self.state) {
+            self.state = state;
+        }
+        Ok(lock)
     }
 
     /// A reset of the port makes a new table, without the queues that are out. If
@@ -220,8 +232,13 @@ pub fn recover<E: Ethtool>(store: &Store, open: impl Fn(&str) -> Result<E>) -> R
         .map(|b| format!("cannot read {b}; look at 'ethtool -n' and '-x', then remove it"))
         .collect();
     for state in orphans {
+        // Another of them may have handed something on to it just now.
+        let state = store.load(&state).unwrap_or(state);
         let name = &state.ifname;
-        let done = open(name).and_then(|nic| undo(&nic, &state));
+        let done = open(name).and_then(|nic| {
+            hand_on(&nic, store, &state)?;
+            undo(&nic, &state)
+        });
         match done {
             Ok(0) => said.push(format!("{name}: pid {} left nothing behind", state.pid)),
             Ok(n) => said.push(format!(
@@ -244,6 +261,25 @@ pub fn recover<E: Ethtool>(store: &Store, open: impl Fn(&str) -> Result<E>) -> R
         store.remove(&state)?;
     }
     Ok(said)
+}
+
+/// What others have changed on top of `state`, they are to take back to what was
+/// before `state`.
+fn hand_on(nic: &impl Ethtool, store: &Store, state: &State) -> Result<()> {
+    let Some(ours) = &state.reta else {
+        return Ok(());
+    };
+    let current = nic.reta()?;
+    for mut other in store.others(state)? {
+        let Some(theirs) = other.reta.as_mut() else {
+            continue;
+        };
+        if table::hand_on(ours, theirs, &current) {
+            other.was_default = table::is_default(&theirs.old, nic.rx_rings()?);
+            store.save(&other)?;
+        }
+    }
+    Ok(())
 }
 
 /// Take back all of `state`; how many changes that were.

@@ -110,6 +110,14 @@ impl Store {
         write().with_context(|| format!("writing {}", path.display()))
     }
 
+    /// `state` as it is on disk: others may have changed it, see `hand_on`. None if it
+    /// is not there or a different process wrote it.
+    pub fn load(&self, state: &State) -> Option<State> {
+        let bytes = fs::read(self.path(&state.ifname, state.pid)).ok()?;
+        let found: State = serde_json::from_slice(&bytes).ok()?;
+        (found.started == state.started && found.netns == state.netns).then_some(found)
+    }
+
     /// Forget `state`: everything is undone.
     pub fn remove(&self, state: &State) -> Result<()> {
         let path = self.path(&state.ifname, state.pid);
@@ -175,7 +183,7 @@ impl Store {
 
 /// Field 22 of /proc/PID/stat, unless field 3 says that it is dead and only its
 /// parent has not noticed yet; the name before them may hold anything.
-fn start_time(pid: u32) -> Option<u64> {
+pub(super) fn start_time(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
     if matches!(fields.next()?, "Z" | "X" | "x") {

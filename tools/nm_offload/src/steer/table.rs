@@ -77,6 +77,25 @@ pub fn queues_out(reta: &Reta) -> impl Iterator<Item = u32> + '_ {
     entries.filter(|(old, new)| old != new).map(|(old, _)| *old)
 }
 
+/// `ours` is about to be undone: where `theirs` came on top of it and still stands,
+/// they go back to what was before both. True if that changes `theirs`.
+pub fn hand_on(ours: &Reta, theirs: &mut Reta, current: &[u32]) -> bool {
+    let n = current.len();
+    let lengths = [&ours.old, &ours.new, &theirs.old, &theirs.new];
+    if lengths.iter().any(|t| t.len() != n) {
+        return false;
+    }
+    let mut changed = false;
+    for (i, now) in current.iter().enumerate() {
+        let on_top = theirs.old[i] == ours.new[i] && theirs.new[i] != theirs.old[i];
+        if ours.new[i] != ours.old[i] && on_top && theirs.new[i] == *now {
+            theirs.old[i] = ours.old[i];
+            changed = true;
+        }
+    }
+    changed
+}
+
 /// Is it what a driver starts with: the queues in turn?
 pub fn is_default(table: &[u32], rings: u32) -> bool {
     rings > 0

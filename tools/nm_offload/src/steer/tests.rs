@@ -6,6 +6,9 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+#[path = "reta_tests.rs"]
+mod reta_tests;
+
 #[derive(Debug, Default)]
 struct Card {
     queues: u32,
@@ -247,66 +250,6 @@ fn the_hash_does_not_pick_a_stuck_queue_again() {
     assert_eq!(s.finish().expect("finish"), [5]);
     let reta = nic.reta().expect("reta");
     assert!(reta.contains(&4) && !reta.contains(&5), "{reta:?}");
-}
-
-/// As a reset does: the queues that are not out, in turn.
-fn reset(nic: &Fake, out: &[u32]) {
-    let mut card = nic.0.borrow_mut();
-    let rest: Vec<u32> = (0..card.rings).filter(|q| !out.contains(q)).collect();
-    card.reta = (0..128).map(|i| rest[i % rest.len()]).collect();
-}
-
-#[test]
-fn a_reset_in_mid_run_leaves_no_trace() {
-    for (rings, kept, joins) in [(4, 3, 2), (10, 4, 5), (10, 4, 0), (3, 2, 0)] {
-        for leaves in [false, true] {
-            let (nic, dir) = (card(rings), dir(&format!("reset{rings}{joins}{leaves}")));
-            let before = nic.reta().expect("reta");
-            let mut s = steering(&nic, &dir, dns(kept));
-            s.exclude(&[kept]).expect("exclude");
-            reset(&nic, &[kept.into()]);
-            s.exclude(&[joins]).expect("another");
-            let now = nic.reta().expect("reta");
-            assert!(![kept, joins].iter().any(|q| now.contains(&(*q).into())));
-            if leaves {
-                s.include(&[joins]).expect("include");
-                let now = nic.reta().expect("reta");
-                assert!(now.contains(&joins.into()) && !now.contains(&kept.into()));
-            }
-            s.finish().expect("finish");
-            assert_eq!(nic.reta().expect("reta"), before, "{rings} queues");
-            assert_eq!(nic.0.borrow().resets, 1, "as default");
-        }
-    }
-}
-
-#[test]
-fn a_reset_between_joining_and_leaving_leaves_no_trace() {
-    let (nic, dir) = (card(10), dir("reset-between"));
-    let before = nic.reta().expect("reta");
-    let mut s = steering(&nic, &dir, dns(4));
-    s.exclude(&[4]).expect("exclude");
-    s.exclude(&[5]).expect("another");
-    // The driver itself lets the hash pick 5 once it is back.
-    reset(&nic, &[4]);
-    s.include(&[5]).expect("include");
-    assert!(!nic.reta().expect("reta").contains(&4));
-    s.finish().expect("finish");
-    assert_eq!(nic.reta().expect("reta"), before);
-}
-
-#[test]
-fn a_table_set_by_hand_in_mid_run_stays() {
-    let (nic, dir) = (card(10), dir("by-hand"));
-    let mut s = steering(&nic, &dir, dns(4));
-    s.exclude(&[4]).expect("exclude");
-    // ethtool -X eth3 weight: equal shares, but not in turn.
-    let theirs: Vec<u32> = (0..128).map(|i| 5 + i / 32).collect();
-    nic.set_reta(&theirs).expect("set");
-    s.finish().expect("finish");
-    let now = nic.reta().expect("reta");
-    let kept = now.iter().zip(&theirs).filter(|(a, b)| a == b).count();
-    assert!(kept >= 120, "{now:?}");
 }
 
 #[test]
