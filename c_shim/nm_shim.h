@@ -65,6 +65,8 @@ struct nm_frag {
 u32 nm_skb_receive(struct net_device *dev, u32 queue, const struct nm_frag *frag, u32 n);
 
 /* os.c: the rest */
+extern struct module __this_module;
+void nm_write_barrier(void);
 void nm_now(long long *sec, long long *usec);
 u32 nm_current_tgid(void);
 u32 nm_current_uid(void);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The clock, and who is calling. */
 #include <linux/cred.h>
+#include <linux/module.h>
 #include <linux/pid.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
@@ -8,6 +9,11 @@
 #include <linux/timekeeping.h>
 
 #include "nm_shim.h"
+
+void nm_write_barrier(void)
+{
+	smp_wmb(); /* the caller says what it orders */
+}
 
 void nm_now(long long *sec, long long *usec)
 {

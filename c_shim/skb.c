@@ -39,7 +39,6 @@ u32 nm_skb_receive(struct net_device *dev, u32 queue, const struct nm_frag *frag
 	LIST_HEAD(list);
 	u32 first = 0, len = 0, taken = 0;
 
-
 	for (u32 i = 0; i < n; i++) {
 		struct sk_buff *skb;
 

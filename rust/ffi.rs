@@ -175,6 +175,12 @@ unsafe extern "C" {
         -> u32_;
 }
 unsafe extern "C" {
+    pub static mut __this_module: module;
+}
+unsafe extern "C" {
+    pub fn nm_write_barrier();
+}
+unsafe extern "C" {
     pub fn nm_now(sec: *mut kernel::ffi::c_longlong, usec: *mut kernel::ffi::c_longlong);
 }
 unsafe extern "C" {

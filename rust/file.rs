@@ -22,6 +22,7 @@ use crate::kring::Sync;
 use crate::mem::layout::{MEMSIZE, PAGE};
 use crate::mem::region::Region;
 use crate::os::chardev::{CharDevice, Mapped};
+use crate::os::eopnotsupp;
 use crate::os::user::Addr;
 use crate::os::wait::Waiters;
 use crate::uapi::{self, ext};
@@ -118,7 +119,7 @@ impl CharDevice for File {
             ext::NIOCQADD => this.queue_request(arg, true),
             ext::NIOCQDEL => this.queue_request(arg, false),
             ext::NIOCQNEXT => list::next(arg),
-            _ => Err(EOPNOTSUPP),
+            _ => Err(eopnotsupp()),
         }
         .map(|()| 0)
     }

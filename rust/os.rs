@@ -29,6 +29,19 @@ pub(crate) fn init_statics() {
     }
 }
 
+/// What netmap says of a feature that is not there: a constant of the kernel crate in 7.3 and later,
+/// but not before.
+#[cold]
+pub(crate) fn eopnotsupp() -> kernel::error::Error {
+    kernel::error::Error::from_errno(-(kernel::bindings::EOPNOTSUPP as i32))
+}
+
+/// Orders all stores before it against all stores after it, as other processors see them.
+pub(crate) fn write_barrier() {
+    // SAFETY: A barrier.
+    unsafe { ffi::nm_write_barrier() };
+}
+
 /// Who is calling.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Caller {

@@ -18,6 +18,7 @@ use crate::kring::host::HostRing;
 use crate::kring::rx::RxRing;
 use crate::mem::layout::MAX_SLOTS;
 use crate::mem::region::Region;
+use crate::os::eopnotsupp;
 use crate::os::netdev::NetDev;
 use crate::os::nic::{Nic, PortInfo, RxClient, Taken};
 use crate::os::wait::Waiters;
@@ -98,7 +99,7 @@ pub(crate) fn interface_gone(dev: *const bindings::net_device) {
 /// ENXIO: no such interface. EOPNOTSUPP: its driver has no hooks.
 pub(crate) fn find(ifname: &[u8]) -> Result<(NetDev, Nic)> {
     let dev = NetDev::by_name(ifname)?;
-    let nic = Nic::of(&dev).ok_or(EOPNOTSUPP)?;
+    let nic = Nic::of(&dev).ok_or_else(eopnotsupp)?;
     Ok((dev, nic))
 }
 

@@ -13,6 +13,7 @@ use super::register::{name_errno, Want};
 use super::File;
 use crate::mem::layout;
 use crate::mem::registry;
+use crate::os::eopnotsupp;
 use crate::os::nic::PortInfo as Info;
 use crate::os::user::Addr;
 use crate::os::Caller;
@@ -45,7 +46,7 @@ impl Options {
             if bytes > CTRL_MAXSIZE {
                 return Err(EMSGSIZE);
             }
-            option.nro_status = EOPNOTSUPP.to_errno().unsigned_abs();
+            option.nro_status = eopnotsupp().to_errno().unsigned_abs();
             let twice = (1..opttype::MAX)
                 .contains(&option.nro_reqtype)
                 .then(|| {
@@ -133,7 +134,7 @@ impl File {
                 body.write(req)
             }
             // Headers, CSB and kernel loops need what does not exist here; so do switches.
-            _ => Err(EOPNOTSUPP),
+            _ => Err(eopnotsupp()),
         }
     }
 

@@ -9,6 +9,7 @@ use super::nif::HOST_RINGS;
 use super::register::{name_errno, Want};
 use super::File;
 use crate::mem::layout::MEMSIZE;
+use crate::os::eopnotsupp;
 use crate::os::nic::PortInfo;
 use crate::os::user::Addr;
 use crate::port;
@@ -23,7 +24,7 @@ fn refuse_command(cmd: u16) -> Result {
     match cmd {
         0 => Ok(()),
         // VALE attach, detach, header, interfaces, polling: there is no switch here.
-        1 | 2 | 4..=7 | 10..=12 => Err(EOPNOTSUPP),
+        1 | 2 | 4..=7 | 10..=12 => Err(eopnotsupp()),
         // ptnetmap, removed from netmap with this errno.
         8 | 9 => Err(ENOMEM),
         _ => Err(EINVAL),
@@ -73,7 +74,7 @@ impl File {
         let mut req = read(arg)?;
         if req.nr_cmd == 4 {
             // Listing of VALE ports.
-            return Err(EOPNOTSUPP);
+            return Err(eopnotsupp());
         }
         if req.nr_name[0] == 0 {
             req.nr_memsize = MEMSIZE as u32;

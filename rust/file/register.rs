@@ -18,6 +18,7 @@ use crate::mem::layout::{MAX_SLOTS, MEMSIZE};
 use crate::mem::owner::Owner;
 use crate::mem::region::Region;
 use crate::mem::registry::Lease;
+use crate::os::eopnotsupp;
 use crate::os::nic::PortInfo;
 use crate::os::Caller;
 use crate::port::name::{NameError, PortName};
@@ -109,15 +110,15 @@ impl Rings {
             mode::ONE_NIC if flags & flag::NO_RINGS != 0 => (0..0, false),
             mode::ONE_NIC if id < info.num_rx => (id..id + 1, false),
             // A TX ring may have the number, where RX is not asked for alone.
-            mode::ONE_NIC if id < info.num_tx && !rx_only => return Err(EOPNOTSUPP),
+            mode::ONE_NIC if id < info.num_tx && !rx_only => return Err(eopnotsupp()),
             mode::ONE_SW if id < HOST_RINGS => (0..0, true),
             _ => return Err(EINVAL),
         };
         if flags & (flag::MONITOR_TX | flag::MONITOR_RX | flag::ZCOPY_MON) != 0 {
-            return Err(EOPNOTSUPP);
+            return Err(eopnotsupp());
         }
         if !rx_only && !matches!(mode, mode::SW | mode::ONE_SW) {
-            return Err(EOPNOTSUPP);
+            return Err(eopnotsupp());
         }
         rings.rx = nic;
         rings.host_tx |= host && !rx_only;
@@ -130,7 +131,7 @@ impl Rings {
 pub(crate) fn name_errno(e: NameError) -> Error {
     match e {
         NameError::NoInterface => ENXIO,
-        NameError::Unsupported => EOPNOTSUPP,
+        NameError::Unsupported => eopnotsupp(),
         NameError::BadQueue => EINVAL,
     }
 }
@@ -157,7 +158,11 @@ impl File {
         }
         if want.mode == mode::NULL {
             // A port of memory alone; without a region to name it makes no sense at all.
-            return Err(if want.mem_id == 0 { EINVAL } else { EOPNOTSUPP });
+            return Err(if want.mem_id == 0 {
+                EINVAL
+            } else {
+                eopnotsupp()
+            });
         }
         let name = PortName::parse(want.name).map_err(name_errno)?;
         let (dev, nic) = port::find(name.ifname)?;
@@ -170,7 +175,7 @@ impl File {
             return Err(EINVAL);
         }
         if want.options {
-            return Err(EOPNOTSUPP);
+            return Err(eopnotsupp());
         }
         let lease = match named {
             Some(lease) => lease,

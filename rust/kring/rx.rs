@@ -292,7 +292,7 @@ impl RxRing {
         }
         // The program reads slots and buffers after it has seen the tail: x86 keeps stores in
         // order and the volatile accesses keep the compiler from reordering them.
-        kernel::sync::barrier::smp_mb(kernel::sync::barrier::Write);
+        crate::os::write_barrier();
         header.tail.set(hw.hwtail);
         outcome
     }

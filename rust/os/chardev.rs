@@ -85,7 +85,7 @@ struct Operations<T>(PhantomData<T>);
 
 impl<T: CharDevice> Operations<T> {
     const TABLE: bindings::file_operations = bindings::file_operations {
-        owner: kernel::module::this_module::<crate::LocalModule>().as_ptr(),
+        owner: (&raw const ffi::__this_module).cast_mut(),
         open: Some(Self::open),
         release: Some(Self::release),
         unlocked_ioctl: Some(Self::ioctl),

@@ -15,6 +15,7 @@ use super::dma::DmaDevice;
 use super::netdev::NetDev;
 use super::Rtnl;
 use crate::ffi;
+use crate::os::eopnotsupp;
 use crate::shm::RxDesc;
 
 /// A driver that hands out RX queues; holds the driver's module.
@@ -86,7 +87,7 @@ impl Nic {
     ///
     /// EOPNOTSUPP from a driver without them, or its own.
     pub(crate) fn info(&self, dev: &NetDev, _rtnl: &Rtnl) -> Result<PortInfo> {
-        let info = self.ops().info.ok_or(EOPNOTSUPP)?;
+        let info = self.ops().info.ok_or_else(eopnotsupp)?;
         let mut port = MaybeUninit::<ffi::nm_nic_port>::zeroed();
         // SAFETY: `dev` is of this driver, rtnl is held, `port` is valid for writing.
         to_result(unsafe { info(dev.as_ptr(), port.as_mut_ptr()) }).map_err(as_netmap_says)?;
@@ -142,7 +143,7 @@ impl<T: RxClient> Taken<T> {
         client: Arc<T>,
         _rtnl: &Rtnl,
     ) -> Result<Self> {
-        let take = nic.ops().take_rx.ok_or(EOPNOTSUPP)?;
+        let take = nic.ops().take_rx.ok_or_else(eopnotsupp)?;
         // INVARIANT: The reference stays until `give`.
         let taken = Taken {
             queue,
@@ -166,7 +167,7 @@ impl<T: RxClient> Taken<T> {
     /// EIO: the hardware did not stop the queue, so its memory is kept for ever.
     pub(crate) fn give(self, nic: &Nic, dev: &NetDev, _rtnl: &Rtnl) -> Result {
         if !self.client.is_gone() {
-            let give = nic.ops().give_rx.ok_or(EOPNOTSUPP)?;
+            let give = nic.ops().give_rx.ok_or_else(eopnotsupp)?;
             // SAFETY: The queue was taken, was not given back and its device has not gone; rtnl is
             // held, which the driver calls `gone` under.
             to_result(unsafe { give(dev.as_ptr(), self.queue) })?;
