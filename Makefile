@@ -13,7 +13,7 @@ LAB := tools/lab/lab
 ARGS ?=
 
 .NOTPARALLEL:
-.PHONY: help all root kernel guest modules tools build run test bench shell fmt fmt-check clippy check clean distclean
+.PHONY: help all root kernel guest modules tools build run test bench shell fmt check clean distclean
 
 help:
 	@echo 'Targets (all make what they need first):'
@@ -25,7 +25,7 @@ help:
 	@echo '  guest      the guest image'
 	@echo '  modules    netmap.ko and ixgbe.ko, in $$NM_CACHE/payload/modules'
 	@echo '  tools      the programs, in $$NM_CACHE/payload/bin'
-	@echo '  check      fmt-check and clippy'
+	@echo '  check      formatting, clippy, checkpatch and the like (tools/lint)'
 	@echo '  fmt        format the Rust sources'
 	@echo '  clean      remove what was built; distclean also removes root, kernel and guest'
 	@echo 'Variables: NM_CACHE=$(NM_CACHE)  NM_KERNEL=release  ARGS=…'
@@ -65,16 +65,8 @@ fmt: root
 	@$(ENTER) bash -c 'cd tools && cargo fmt --all'
 	@$(ENTER) bash -c 'rustfmt --edition 2021 $(RUST_FILES)'
 
-fmt-check: root
-	@$(ENTER) bash -c 'cd tools && cargo fmt --all --check'
-	@$(ENTER) bash -c 'rustfmt --edition 2021 --check $(RUST_FILES)'
-
-clippy: root
-	@$(ENTER) bash -c 'cd tools && cargo clippy --workspace --all-targets --locked -- -D warnings'
-	@$(ENTER) bash -c 'r=$$(cat /cache/kernel/current) && \
-		make -s -C /cache/kernel/$$r/obj M=/src MO=/cache/build/$$r/netmap-clippy KERNELRELEASE=$$r CLIPPY=1 modules'
-
-check: fmt-check clippy
+check: root modules
+	@$(ENTER) tools/lint
 
 clean:
 	rm -rf "$(NM_CACHE)"/{target,build,payload,tmp,log}

@@ -170,8 +170,7 @@ impl Port {
     /// # Errors
     ///
     /// ENOMEM; ENXIO: the interface has gone; EINVAL: no such queue; EPERM: the caller has no
-    /// CAP_NET_ADMIN; EBUSY, ENETDOWN, EOPNOTSUPP,
-    /// EIO as the driver says. Nothing has changed then.
+    /// CAP_NET_ADMIN; EBUSY, ENETDOWN, EOPNOTSUPP, EIO as the driver says. Nothing has changed then.
     pub(crate) fn take(&self, queue: u32, region: &Arc<Region>) -> Result<Arc<RxRing>> {
         // From the look at the port to the taking: neither its rings nor its driver may change.
         let rtnl = Rtnl::lock();
@@ -216,9 +215,7 @@ impl Port {
     pub(crate) fn give(&self, queue: u32) -> Result {
         let rtnl = Rtnl::lock();
         let dev = self.dev.lock();
-        if dev.is_none() {
-            return Err(ENXIO);
-        }
+        let dev = dev.as_ref().ok_or(ENXIO)?;
         let taken = {
             let mut queues = self.queues.lock();
             let at = queues
@@ -227,15 +224,13 @@ impl Port {
                 .ok_or(ENOENT)?;
             queues.remove(at).map_err(|_| ENOENT)?
         };
-        self.give_queue(taken, dev.as_ref(), &rtnl)
+        self.give_queue(taken, dev, &rtnl)
     }
 
-    fn give_queue(&self, queue: Queue, dev: Option<&NetDev>, rtnl: &Rtnl) -> Result {
+    fn give_queue(&self, queue: Queue, dev: &NetDev, rtnl: &Rtnl) -> Result {
         let Queue { ring, taken } = queue;
         ring.set_state(state::RETURNING);
-        // Without an interface `withdraw` has given it back already.
-        let result = dev.map_or(Ok(()), |dev| taken.give(&self.nic, dev, rtnl));
-        if let Err(e) = result {
+        if let Err(e) = taken.give(&self.nic, dev, rtnl) {
             ring.set_state(state::STUCK);
             pr_err!(
                 "queue {} did not stop: its memory is kept until reboot; reset the card\n",
@@ -251,29 +246,29 @@ impl Port {
         Ok(())
     }
 
-    /// The interface goes away: gives everything back, lets go of it, and wakes all who wait.
-    fn withdraw(&self, rtnl: &Rtnl) {
-        let dev = self.dev.lock().take();
+    /// Gives all queues back and lets go of the interface; there are none without it. `then` is
+    /// called with each ring.
+    fn give_all(&self, rtnl: &Rtnl, then: impl Fn(&RxRing)) {
+        let Some(dev) = self.dev.lock().take() else {
+            return;
+        };
         let queues = core::mem::take(&mut *self.queues.lock());
         for queue in queues {
             let ring = queue.ring.clone();
-            let _ = self.give_queue(queue, dev.as_ref(), rtnl);
-            ring.gone();
+            let _ = self.give_queue(queue, &dev, rtnl);
+            then(&ring);
         }
+    }
+
+    /// The interface goes away: its rings hear of it, and all who wait are woken.
+    fn withdraw(&self, rtnl: &Rtnl) {
+        self.give_all(rtnl, RxRing::gone);
         self.waiters.wake();
     }
 
     /// The fd is released: gives everything back. Complete when it returns.
     pub(crate) fn close(&self) {
-        {
-            let rtnl = Rtnl::lock();
-            let mut dev = self.dev.lock();
-            let queues = core::mem::take(&mut *self.queues.lock());
-            for queue in queues {
-                let _ = self.give_queue(queue, dev.as_ref(), &rtnl);
-            }
-            *dev = None;
-        }
+        self.give_all(&Rtnl::lock(), |_| ());
         *self.host_tx.lock() = None;
         let mut ports = PORTS.lock();
         if let Some(at) = ports.iter().position(|p| core::ptr::eq(&**p, self)) {

@@ -234,8 +234,7 @@ impl RxRing {
         // The slots released, back to the NIC. One descriptor always stays behind the tail.
         let released = distance(hw.hwcur, head, n);
         if released != 0 {
-            let done = Self::release(
-                self,
+            let done = self.release(
                 hw.hwtail,
                 hw.next_use,
                 hw.hwcur,
@@ -297,7 +296,7 @@ impl RxRing {
         outcome
     }
 
-    /// Arms descriptors for `count` slots from `slot`; returns how many were.
+    /// Arms descriptors for the `count` slots from `hwcur`; returns how many were.
     #[inline(always)]
     #[expect(
         clippy::too_many_arguments,
