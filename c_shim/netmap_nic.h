@@ -17,6 +17,11 @@
  *     driver: client->start(priv, ring)     ... and back
  *   core: ops->give_rx(dev, q)
  *     driver: client->stop(priv), the queue stops, the kernel's buffers return
+ *
+ * TX is different: the kernel keeps all of its queues.  take_tx() puts a spare
+ * hardware queue behind ring @q, on the vector of the kernel's queue @q; the same
+ * calls of the client follow.  What the kernel itself sends is touched by divert()
+ * alone.
  */
 #ifndef _NETMAP_NIC_H_
 #define _NETMAP_NIC_H_
@@ -26,9 +31,10 @@
 struct net_device;
 struct device;
 struct module;
+struct sk_buff;
 
 /* Changed with every change of a structure or rule below. */
-#define NM_NIC_ABI 1
+#define NM_NIC_ABI 2
 
 /**
  * struct nm_nic_port - what a port looks like now; filled by ops->info()
@@ -47,16 +53,20 @@ struct nm_nic_port {
 };
 
 /**
- * struct nm_nic_ring - a hardware RX ring that is the core's from start() to stop()
- * @desc: descriptor array, coherent memory, 16 bytes each (82599 data sheet 7.1.6)
- * @tail: RDT register of the ring; the core writes it with writel()
+ * struct nm_nic_ring - a hardware ring that is the core's from start() to stop()
+ * @desc: descriptor array, coherent memory, 16 bytes each (82599 data sheet 7.1.6
+ *	and 7.2.3.2)
+ * @tail: RDT or TDT register of the ring; the core writes it with writel()
+ * @head: TX: where the hardware writes its head index to, coherent memory, 0 at
+ *	start (head write-back, data sheet 7.2.3.5.2); RX: NULL
  * @count: number of descriptors
  * @reg_idx: hardware register index; not the queue index
- * @cookie: passed to ops->account()
+ * @cookie: passed to ops->account_rx(), account_tx() and rx_stamp()
  */
 struct nm_nic_ring {
 	void *desc;
 	void __iomem *tail;
+	const u32 *head;
 	u32 count;
 	u32 reg_idx;
 	void *cookie;
@@ -64,8 +74,8 @@ struct nm_nic_ring {
 
 /**
  * struct nm_nic_client - what the core does for a ring it has taken
- * @start: the ring is enabled in hardware and empty.  Fill the descriptors,
- *	write the tail, return 0.  A negative errno leaves the ring to the kernel
+ * @start: the ring is enabled in hardware and empty.  RX: fill the descriptors,
+ *	write the tail.  Return 0.  A negative errno leaves the ring to the kernel
  *	(it is then asked again at the next rebuild).  May sleep.
  * @stop: return only when nothing of the core touches @desc or @tail any more.
  *	May sleep.  Called only after a successful start().
@@ -81,21 +91,41 @@ struct nm_nic_client {
 };
 
 /**
+ * struct nm_nic_xmit - where the kernel's own transmissions of a port go instead
+ * @xmit: takes @skb over, whatever becomes of it; @queue: the TX queue the stack
+ *	chose.  Softirq context, several CPUs at once.
+ */
+struct nm_nic_xmit {
+	void (*xmit)(void *priv, struct sk_buff *skb, u32 queue);
+};
+
+/**
  * struct nm_nic_ops - what a hooked driver offers; one constant table per driver
  * @abi: NM_NIC_ABI the driver was built with
  * @size: sizeof(struct nm_nic_ops)
  * @owner: the driver module
  * @match: is @dev one of this driver's?
  * @info: fill in the port's numbers; 0 or an errno
- * @take_rx: take queue @q from the kernel.  ENOENT no such queue, ENETDOWN
+ * @take_rx: take queue @q from the kernel; frames are written in pieces of at
+ *	most @buf_len bytes, a multiple of 1024 up to 16384 (EINVAL).  ENOENT no such queue, ENETDOWN
  *	interface down, EBUSY taken already or an AF_XDP socket is on it,
  *	EOPNOTSUPP a mode that cannot be mixed with this (SR-IOV, VMDq, DCB, FCoE;
  *	the driver says which in the log), EIO the queue did not stop and is the
  *	kernel's again, or client->start()'s errno.  Nothing has changed then.
  * @give_rx: give queue @q back.  0, or EIO: the hardware did not stop the
  *	queue, its memory must be kept for ever.
- * @account: count packets a program received, so that ethtool -S shows them.
+ * @take_tx: put a spare hardware queue behind TX ring @q.  Errors as take_rx;
+ *	ENOSPC: the card has no spare queue left.  The kernel's TX queues go on.
+ * @give_tx: end that.  0, or EIO as give_rx.
+ * @divert: hand what the kernel sends through the port to @xmit, or with NULL
+ *	transmit it again; no call of @xmit is under way when it returns.  EBUSY:
+ *	diverted already.  Ends by itself when the device goes.
+ * @account_rx: count packets a program received, so that ethtool -S shows them.
  *	Any context in which the ring is started; @cookie from nm_nic_ring.
+ * @account_tx: the same for packets sent
+ * @rx_stamp: the hardware timestamp the card has latched for a received packet
+ *	whose descriptor says that there is one (status TS), in nanoseconds; frees
+ *	the latch.  False: there is none.
  */
 struct nm_nic_ops {
 	u32 abi;
@@ -103,10 +133,16 @@ struct nm_nic_ops {
 	struct module *owner;
 	bool (*match)(const struct net_device *dev);
 	int (*info)(struct net_device *dev, struct nm_nic_port *port);
-	int (*take_rx)(struct net_device *dev, u32 q,
+	int (*take_rx)(struct net_device *dev, u32 q, u32 buf_len,
 		       const struct nm_nic_client *client, void *priv);
 	int (*give_rx)(struct net_device *dev, u32 q);
-	void (*account)(void *cookie, u32 packets, u32 bytes);
+	int (*take_tx)(struct net_device *dev, u32 q,
+		       const struct nm_nic_client *client, void *priv);
+	int (*give_tx)(struct net_device *dev, u32 q);
+	int (*divert)(struct net_device *dev, const struct nm_nic_xmit *xmit, void *priv);
+	void (*account_rx)(void *cookie, u32 packets, u32 bytes);
+	void (*account_tx)(void *cookie, u32 packets, u32 bytes);
+	bool (*rx_stamp)(void *cookie, u64 *ns);
 };
 
 /* The symbol each hooked driver exports: ixgbe_netmap_ops, ... */

@@ -238,13 +238,15 @@ static void ixgbe_nm_unlock(struct ixgbe_adapter *adapter)
 	clear_bit(__IXGBE_RESETTING, &adapter->state);
 }
 
-static int ixgbe_nm_take_rx(struct net_device *dev, u32 q,
+static int ixgbe_nm_take_rx(struct net_device *dev, u32 q, u32 buf_len,
 			    const struct nm_nic_client *client, void *priv)
 {
 	struct ixgbe_adapter *adapter = ixgbe_from_netdev(dev);
 	int err;
 
 	ASSERT_RTNL();
+	if (buf_len != IXGBE_RXBUFFER_2K)
+		return -EINVAL;
 	ixgbe_nm_lock(adapter);
 	err = ixgbe_nm_may_take(adapter, q);
 	if (!err)
@@ -267,7 +269,7 @@ static int ixgbe_nm_give_rx(struct net_device *dev, u32 q)
 	return err;
 }
 
-static void ixgbe_nm_account(void *cookie, u32 packets, u32 bytes)
+static void ixgbe_nm_account_rx(void *cookie, u32 packets, u32 bytes)
 {
 	struct ixgbe_ring *ring = cookie;
 
@@ -282,6 +284,6 @@ const struct nm_nic_ops ixgbe_netmap_ops = {
 	.info = ixgbe_nm_info,
 	.take_rx = ixgbe_nm_take_rx,
 	.give_rx = ixgbe_nm_give_rx,
-	.account = ixgbe_nm_account,
+	.account_rx = ixgbe_nm_account_rx,
 };
 EXPORT_SYMBOL_GPL(ixgbe_netmap_ops);

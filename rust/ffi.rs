@@ -11,9 +11,14 @@
 )]
 use kernel::bindings::{device, module, net_device, vm_area_struct};
 
-pub const NM_NIC_ABI: u32 = 1;
+pub const NM_NIC_ABI: u32 = 2;
 pub type u32_ = kernel::ffi::c_uint;
 pub type u64_ = kernel::ffi::c_ulonglong;
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct sk_buff {
+    _unused: [u8; 0],
+}
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct nm_nic_port {
@@ -28,6 +33,7 @@ pub struct nm_nic_port {
 pub struct nm_nic_ring {
     pub desc: *mut kernel::ffi::c_void,
     pub tail: *mut kernel::ffi::c_void,
+    pub head: *const u32_,
     pub count: u32_,
     pub reg_idx: u32_,
     pub cookie: *mut kernel::ffi::c_void,
@@ -47,6 +53,13 @@ pub struct nm_nic_client {
 }
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
+pub struct nm_nic_xmit {
+    pub xmit: ::core::option::Option<
+        unsafe extern "C" fn(priv_: *mut kernel::ffi::c_void, skb: *mut sk_buff, queue: u32_),
+    >,
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
 pub struct nm_nic_ops {
     pub abi: u32_,
     pub size: u32_,
@@ -59,6 +72,7 @@ pub struct nm_nic_ops {
         unsafe extern "C" fn(
             dev: *mut net_device,
             q: u32_,
+            buf_len: u32_,
             client: *const nm_nic_client,
             priv_: *mut kernel::ffi::c_void,
         ) -> kernel::ffi::c_int,
@@ -66,8 +80,32 @@ pub struct nm_nic_ops {
     pub give_rx: ::core::option::Option<
         unsafe extern "C" fn(dev: *mut net_device, q: u32_) -> kernel::ffi::c_int,
     >,
-    pub account: ::core::option::Option<
+    pub take_tx: ::core::option::Option<
+        unsafe extern "C" fn(
+            dev: *mut net_device,
+            q: u32_,
+            client: *const nm_nic_client,
+            priv_: *mut kernel::ffi::c_void,
+        ) -> kernel::ffi::c_int,
+    >,
+    pub give_tx: ::core::option::Option<
+        unsafe extern "C" fn(dev: *mut net_device, q: u32_) -> kernel::ffi::c_int,
+    >,
+    pub divert: ::core::option::Option<
+        unsafe extern "C" fn(
+            dev: *mut net_device,
+            xmit: *const nm_nic_xmit,
+            priv_: *mut kernel::ffi::c_void,
+        ) -> kernel::ffi::c_int,
+    >,
+    pub account_rx: ::core::option::Option<
         unsafe extern "C" fn(cookie: *mut kernel::ffi::c_void, packets: u32_, bytes: u32_),
+    >,
+    pub account_tx: ::core::option::Option<
+        unsafe extern "C" fn(cookie: *mut kernel::ffi::c_void, packets: u32_, bytes: u32_),
+    >,
+    pub rx_stamp: ::core::option::Option<
+        unsafe extern "C" fn(cookie: *mut kernel::ffi::c_void, ns: *mut u64_) -> bool,
     >,
 }
 unsafe extern "C" {

@@ -11,7 +11,11 @@ pub(crate) mod rx;
 use kernel::sync::Arc;
 
 use crate::mem::layout::{self, BUF_POOL, BUF_SIZE};
+use crate::mem::region::Region;
 use crate::os::chunk::Chunk;
+use crate::os::dma::DmaDevice;
+use crate::os::nic::Nic;
+use crate::os::wait::Wakers;
 use crate::ring::Pointers;
 use crate::shm::{RingHeader, Slot};
 
@@ -26,6 +30,22 @@ pub(crate) enum Sync {
     Parked,
     /// The interface has gone.
     Gone,
+}
+
+/// What a ring of the NIC is made of.
+pub(crate) struct Parts {
+    /// Queue index on the port; not the hardware's register index.
+    pub(crate) queue: u32,
+    /// Slots, as many as the hardware ring has descriptors.
+    pub(crate) slots: u32,
+    /// Where its memory is.
+    pub(crate) region: Arc<Region>,
+    /// Who does the DMA.
+    pub(crate) dev: DmaDevice,
+    /// The driver.
+    pub(crate) nic: Arc<Nic>,
+    /// Whom it wakes.
+    pub(crate) wakers: Wakers,
 }
 
 /// A ring's shared memory.

@@ -16,12 +16,13 @@ use kernel::sync::{new_mutex, Arc, Mutex};
 
 use crate::kring::host::HostRing;
 use crate::kring::rx::RxRing;
-use crate::mem::layout::MAX_SLOTS;
+use crate::kring::Parts;
+use crate::mem::layout::{BUF_SIZE, MAX_SLOTS};
 use crate::mem::region::Region;
 use crate::os::eopnotsupp;
 use crate::os::netdev::NetDev;
-use crate::os::nic::{Nic, PortInfo, RxClient, Taken};
-use crate::os::wait::Waiters;
+use crate::os::nic::{Nic, NicClient, PortInfo, Taken};
+use crate::os::wait::{Waiters, Wakers};
 use crate::os::{Caller, Rtnl};
 use crate::uapi::ext::state;
 
@@ -186,15 +187,15 @@ impl Port {
         }
         let mut queues = self.queues.lock();
         queues.reserve(1, GFP_KERNEL)?;
-        let ring = RxRing::new(
+        let ring = RxRing::new(Parts {
             queue,
-            info.rx_slots,
-            region.clone(),
-            info.dev,
-            self.nic.clone(),
-            self.waiters.clone(),
-        )?;
-        let taken = Taken::take(&self.nic, dev, queue, ring.clone(), &rtnl)
+            slots: info.rx_slots,
+            region: region.clone(),
+            dev: info.dev,
+            nic: self.nic.clone(),
+            wakers: Wakers::new(self.waiters.clone(), self.waiters.clone()),
+        })?;
+        let taken = Taken::take(&self.nic, dev, queue, BUF_SIZE as u32, ring.clone(), &rtnl)
             .inspect_err(|_| ring.retire())?;
         queues.push(
             Queue {

@@ -15,14 +15,14 @@ use kernel::prelude::*;
 use kernel::sync::atomic::{Atomic, Relaxed};
 use kernel::sync::{new_mutex, Arc, Mutex};
 
-use super::{Shm, Sync};
+use super::{Parts, Shm, Sync};
 use crate::mem::layout::BUF_SIZE;
 use crate::mem::owner::Owner;
 use crate::mem::region::Region;
 use crate::nic::rx82599::{self, Armed, Import};
 use crate::os::dma::DmaDevice;
 use crate::os::nic::{Nic, NicRing};
-use crate::os::wait::Waiters;
+use crate::os::wait::Wakers;
 use crate::ring::{self, advance, distance, prev};
 use crate::uapi::ext::{counter, state};
 
@@ -35,7 +35,7 @@ pub(crate) struct RxRing {
     region: Arc<Region>,
     dev: DmaDevice,
     nic: Arc<Nic>,
-    waiters: Arc<Waiters>,
+    wakers: Wakers,
     state: Atomic<u32>,
     wakeups: Atomic<u64>,
     #[pin]
@@ -97,21 +97,22 @@ pub(crate) struct RxStatus {
 }
 
 impl RxRing {
-    /// A ring of `n` slots for a queue, with a buffer behind each; the queue is still the kernel's.
+    /// A ring for a queue, with a buffer behind each slot; the queue is still the kernel's.
     ///
     /// # Errors
     ///
     /// ENOMEM: no ring object, buffers or memory left; nothing is kept then.
-    pub(crate) fn new(
-        queue: u32,
-        n: u32,
-        region: Arc<Region>,
-        dev: DmaDevice,
-        nic: Arc<Nic>,
-        waiters: Arc<Waiters>,
-    ) -> Result<Arc<Self>> {
+    pub(crate) fn new(parts: Parts) -> Result<Arc<Self>> {
+        let Parts {
+            queue,
+            slots,
+            region,
+            dev,
+            nic,
+            wakers,
+        } = parts;
         let (object, mem) = region.lock().alloc_ring()?;
-        let shm = Shm::new(object, mem, n, queue as u16, 0);
+        let shm = Shm::new(object, mem, slots, queue as u16, 0);
         if let Err(e) = region.lock().attach_device(&dev) {
             region.lock().free_ring(object);
             return Err(e);
@@ -124,7 +125,7 @@ impl RxRing {
                 region,
                 dev,
                 nic,
-                waiters,
+                wakers,
                 state: Atomic::new(state::LEAVING),
                 wakeups: Atomic::new(0),
                 hw <- new_mutex!(Hw::new(), "netmap::RxRing::hw"),
@@ -252,7 +253,7 @@ impl RxRing {
             if done < released {
                 // A buffer's ring is busy, or there is no memory. What was not taken stays
                 // released; nothing may ever interrupt for this ring, so the poller must look again.
-                self.waiters.wake();
+                self.wakers.wake();
             }
         }
 

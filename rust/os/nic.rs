@@ -55,9 +55,12 @@ fn as_netmap_says(e: Error) -> Error {
     }
 }
 
-/// What a driver calls for a queue that is out.
-pub(crate) trait RxClient: Send + Sync + 'static {
-    /// The ring is enabled and empty: fill it and write its tail.
+/// What a driver calls for a ring that is out.
+pub(crate) trait NicClient: Send + Sync + 'static {
+    /// Is it a TX ring?
+    const TX: bool;
+
+    /// The ring is enabled and empty. RX: fill it and write its tail.
     fn start(&self, ring: NicRing) -> Result;
     /// Nothing may touch the ring after this returns.
     fn stop(&self);
@@ -65,7 +68,7 @@ pub(crate) trait RxClient: Send + Sync + 'static {
     fn irq(&self);
     /// The device has gone; no further call follows.
     fn gone(&self);
-    /// Has [`RxClient::gone`] been called?
+    /// Has [`NicClient::gone`] been called?
     fn is_gone(&self) -> bool;
 }
 
@@ -106,7 +109,7 @@ impl Nic {
     /// Counts packets a program received where `ethtool -S` shows them.
     #[inline]
     pub(crate) fn account(&self, ring: &NicRing, packets: u32, bytes: u32) {
-        if let Some(account) = self.ops().account {
+        if let Some(account) = self.ops().account_rx {
             // SAFETY: The cookie is the ring's own, and the ring is started as it exists.
             unsafe { account(ring.cookie, packets, bytes) };
         }
@@ -120,39 +123,47 @@ impl Drop for Nic {
     }
 }
 
-/// An RX queue that is out; to be given back by [`Taken::give`].
+/// A ring that is out; to be given back by [`Taken::give`].
 ///
 /// # Invariants
 ///
 /// The driver has the client's address, for which this object keeps one reference.
-pub(crate) struct Taken<T: RxClient> {
+pub(crate) struct Taken<T: NicClient> {
     queue: u32,
     client: ManuallyDrop<Arc<T>>,
 }
 
-impl<T: RxClient> Taken<T> {
-    /// Takes `queue` of `dev` from the kernel.
+impl<T: NicClient> Taken<T> {
+    /// Takes `queue` of `dev` from the kernel; RX: frames come in pieces of `buf_len` bytes.
     ///
     /// # Errors
     ///
-    /// As `take_rx` in `c_shim/netmap_nic.h`; the port is then as it was.
+    /// As `take_rx` and `take_tx` in `c_shim/netmap_nic.h`; the port is then as it was.
     pub(crate) fn take(
         nic: &Nic,
         dev: &NetDev,
         queue: u32,
+        buf_len: u32,
         client: Arc<T>,
         _rtnl: &Rtnl,
     ) -> Result<Self> {
-        let take = nic.ops().take_rx.ok_or_else(eopnotsupp)?;
+        let ops = nic.ops();
+        let rx = ops.take_rx.ok_or_else(eopnotsupp)?;
         // INVARIANT: The reference stays until `give`.
         let taken = Taken {
             queue,
             client: ManuallyDrop::new(client),
         };
         let private = Arc::as_ptr(&taken.client).cast_mut().cast::<c_void>();
-        // SAFETY: `dev` is of this driver and rtnl is held; `private` stays valid until the driver
-        // has given it up, by the type invariant.
-        let result = to_result(unsafe { take(dev.as_ptr(), queue, &Calls::<T>::TABLE, private) });
+        let (dev, calls) = (dev.as_ptr(), &Calls::<T>::TABLE);
+        let result = match ops.take_tx {
+            // SAFETY: `dev` is of this driver and rtnl is held; `private` stays valid until the
+            // driver has given it up, by the type invariant.
+            _ if !T::TX => to_result(unsafe { rx(dev, queue, buf_len, calls, private) }),
+            // SAFETY: As above.
+            Some(tx) => to_result(unsafe { tx(dev, queue, calls, private) }),
+            None => Err(eopnotsupp()),
+        };
         if let Err(e) = result {
             taken.forgotten();
             return Err(as_netmap_says(e));
@@ -160,14 +171,16 @@ impl<T: RxClient> Taken<T> {
         Ok(taken)
     }
 
-    /// Gives the queue back to the kernel; nothing is left to do if its device has gone.
+    /// Gives the ring back; nothing is left to do if its device has gone.
     ///
     /// # Errors
     ///
     /// EIO: the hardware did not stop the queue, so its memory is kept for ever.
     pub(crate) fn give(self, nic: &Nic, dev: &NetDev, _rtnl: &Rtnl) -> Result {
         if !self.client.is_gone() {
-            let give = nic.ops().give_rx.ok_or_else(eopnotsupp)?;
+            let ops = nic.ops();
+            let give = if T::TX { ops.give_tx } else { ops.give_rx };
+            let give = give.ok_or_else(eopnotsupp)?;
             // SAFETY: The queue was taken, was not given back and its device has not gone; rtnl is
             // held, which the driver calls `gone` under.
             to_result(unsafe { give(dev.as_ptr(), self.queue) })?;
@@ -183,17 +196,18 @@ impl<T: RxClient> Taken<T> {
     }
 }
 
-/// A hardware RX ring in a program's hands.
+/// A hardware ring in a program's hands.
 ///
 /// # Invariants
 ///
-/// `desc` is the ring's array of `count` descriptors, `tail` its RDT register and `cookie` the
-/// driver's; all valid from [`RxClient::start`] until [`RxClient::stop`] returns, in which the
+/// `desc` is the ring's array of `count` descriptors, `tail` its RDT or TDT register, `head` null or
+/// the word the NIC writes its head index to, and `cookie` the driver's; all valid from [`NicClient::start`] until [`NicClient::stop`] returns, in which the
 /// client drops this object.
 pub(crate) struct NicRing {
     desc: NonNull<RxDesc>,
     count: u32,
     tail: *mut c_void,
+    head: *const u32,
     cookie: *mut c_void,
     /// Hardware register index; not the queue index.
     pub(crate) reg_idx: u32,
@@ -205,6 +219,20 @@ unsafe impl Send for NicRing {}
 unsafe impl Sync for NicRing {}
 
 impl NicRing {
+    /// Number of descriptors.
+    pub(crate) fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// TX: the descriptor the NIC works on next, as it has last reported; 0 on RX.
+    #[inline(always)]
+    pub(crate) fn head(&self) -> u32 {
+        // SAFETY: Null or valid by the type invariant; aligned, the NIC writes it as one word.
+        unsafe { self.head.as_ref() }.map_or(0, |head| unsafe {
+            core::ptr::from_ref(head).read_volatile()
+        })
+    }
+
     /// The descriptors.
     #[inline(always)]
     pub(crate) fn descs(&self) -> &[RxDesc] {
@@ -224,7 +252,7 @@ impl NicRing {
 /// The table of C entry points of a client type.
 struct Calls<T>(PhantomData<T>);
 
-impl<T: RxClient> Calls<T> {
+impl<T: NicClient> Calls<T> {
     const TABLE: ffi::nm_nic_client = ffi::nm_nic_client {
         start: Some(Self::start),
         stop: Some(Self::stop),
@@ -254,6 +282,7 @@ impl<T: RxClient> Calls<T> {
             desc,
             count: ring.count,
             tail: ring.tail,
+            head: ring.head,
             cookie: ring.cookie,
             reg_idx: ring.reg_idx,
         };

@@ -8,11 +8,13 @@ use kernel::sync::atomic::Relaxed;
 
 use super::RxRing;
 use crate::nic::rx82599::{self, Armed};
-use crate::os::nic::{NicRing, RxClient};
+use crate::os::nic::{NicClient, NicRing};
 use crate::ring::{advance, distance, prev};
 use crate::uapi::ext::{counter, state};
 
-impl RxClient for RxRing {
+impl NicClient for RxRing {
+    const TX: bool = false;
+
     fn start(&self, mut nic: NicRing) -> Result {
         let mut guard = self.hw.lock();
         let hw = &mut *guard;
@@ -45,19 +47,19 @@ impl RxClient for RxRing {
         hw.nic = Some(nic);
         drop(guard);
         self.set_state(state::NETMAP);
-        self.waiters.wake();
+        self.wakers.wake();
         Ok(())
     }
 
     fn stop(&self) {
         self.hw.lock().nic = None;
         self.set_state(state::PARKED);
-        self.waiters.wake();
+        self.wakers.wake();
     }
 
     fn irq(&self) {
         self.wakeups.add(1, Relaxed);
-        self.waiters.wake();
+        self.wakers.wake();
     }
 
     fn gone(&self) {
@@ -67,7 +69,7 @@ impl RxClient for RxRing {
             hw.gone = true;
         }
         self.set_state(state::KERNEL);
-        self.waiters.wake();
+        self.wakers.wake();
     }
 
     fn is_gone(&self) -> bool {
