@@ -18,20 +18,21 @@ impl NicClient for RxRing {
     fn start(&self, mut nic: NicRing) -> Result {
         let mut guard = self.hw.lock();
         let hw = &mut *guard;
+        let kring = &mut hw.kring;
         let n = self.shm.n;
         // Never a tail over descriptors that no buffer is behind.
-        if nic.descs().len() != n as usize || hw.armed.len() != n as usize {
+        if nic.descs().len() != n as usize || kring.armed.len() != n as usize {
             pr_err!("queue {}: ring size changed under netmap\n", self.queue);
             return Err(ERANGE);
         }
         // The NIC begins at descriptor 0, the kernel's part of the ring at hwtail: the program
         // keeps the slots it holds.
-        let kernel = n - distance(hw.hwcur, hw.hwtail, n);
+        let kernel = n - distance(kring.hwcur, kring.hwtail, n);
         for (i, desc) in nic.descs().iter().enumerate() {
-            let slot = advance(hw.hwtail, i as u32, n) as usize;
-            match hw.armed.get(slot) {
+            let slot = advance(kring.hwtail, i as u32, n) as usize;
+            match kring.armed.get(slot) {
                 Some(armed) if (i as u32) < kernel && *armed != Armed::NONE => {
-                    if hw.needs_sync {
+                    if kring.needs_sync {
                         self.dev.sync_for_device(armed.bus);
                     }
                     rx82599::arm(desc, armed);
@@ -39,11 +40,11 @@ impl NicClient for RxRing {
                 _ => rx82599::arm(desc, &Armed::NONE),
             }
         }
-        hw.next_clean = 0;
-        hw.next_use = kernel % n;
+        kring.next_clean = 0;
+        kring.next_use = kernel % n;
         hw.reg_idx = nic.reg_idx;
-        hw.counters[counter::STARTS] += 1;
-        nic.set_tail(prev(hw.next_use, n));
+        kring.counters[counter::STARTS] += 1;
+        nic.set_tail(prev(kring.next_use, n));
         hw.nic = Some(nic);
         drop(guard);
         self.set_state(state::NETMAP);

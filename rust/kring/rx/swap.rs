@@ -6,9 +6,7 @@
 //! buffer a slot may be armed with is decided by kernel-private state alone (see
 //! [`crate::mem::owner`]); a wrong index costs the program that slot's wish, nothing else.
 
-use kernel::prelude::*;
-
-use super::RxRing;
+use super::{Kring, RxRing};
 use crate::mem::owner::{Claim, Owner};
 use crate::mem::region::Inner;
 use crate::nic::rx82599::{self, Armed};
@@ -24,20 +22,12 @@ impl RxRing {
     /// Each slot is read once and its descriptor written from that, so a program that goes on
     /// writing cannot hold the kernel up.
     #[cold]
-    pub(super) fn rearm(
-        &self,
-        first: usize,
-        descs: &[RxDesc],
-        hwtail: u32,
-        armed: &mut KVVec<Armed>,
-        needs_sync: &mut bool,
-        counters: &mut [u64; counter::MAX],
-    ) -> usize {
+    pub(super) fn rearm(&self, first: usize, descs: &[RxDesc], kring: &mut Kring) -> usize {
         let mut mem = self.region.lock();
         let slots = self.shm.slots().get(first..).unwrap_or(&[]);
         for (i, (slot, desc)) in slots.iter().zip(descs).enumerate() {
             let at = first + i;
-            let Some(before) = armed.get(at).map(Armed::buf) else {
+            let Some(before) = kring.armed.get(at).map(Armed::buf) else {
                 return i;
             };
             let wanted = slot.buf_idx.get();
@@ -45,17 +35,17 @@ impl RxRing {
             if i != 0 && before == Some(wanted) {
                 return i;
             }
-            let buf = match self.claim(&mem, at, wanted, hwtail, armed) {
+            let buf = match self.claim(&mem, at, wanted, kring) {
                 Some(_) if before == Some(wanted) => wanted,
                 Some(true) => {
-                    counters[counter::SWAPS] += 1;
+                    kring.counters[counter::SWAPS] += 1;
                     if let Some(before) = before {
                         mem.set_owner(before, Owner::Loose);
                     }
                     wanted
                 }
                 Some(false) => {
-                    counters[counter::BAD_SLOTS] += 1;
+                    kring.counters[counter::BAD_SLOTS] += 1;
                     let Ok(own) = before.map_or_else(|| mem.alloc_buf(self.owner(at)), Ok) else {
                         return i;
                     };
@@ -65,11 +55,12 @@ impl RxRing {
                 None => return i,
             };
             mem.set_owner(buf, self.owner(at));
-            let (Some((bus, sync)), Some(place)) = (mem.bus(&self.dev, buf), armed.get_mut(at))
+            let (Some((bus, sync)), Some(place)) =
+                (mem.bus(&self.dev, buf), kring.armed.get_mut(at))
             else {
                 return i;
             };
-            *needs_sync |= sync;
+            kring.needs_sync |= sync;
             *place = Armed::new(buf, bus);
             if sync {
                 self.dev.sync_for_device(bus);
@@ -81,22 +72,15 @@ impl RxRing {
 
     /// May slot `slot` be armed with `wanted`? What had it so far has lost it then. `None`: its ring
     /// is being synced, the slot waits for the next sync.
-    fn claim(
-        &self,
-        mem: &Inner,
-        slot: usize,
-        wanted: u32,
-        hwtail: u32,
-        armed: &mut KVVec<Armed>,
-    ) -> Option<bool> {
+    fn claim(&self, mem: &Inner, slot: usize, wanted: u32, kring: &mut Kring) -> Option<bool> {
         match mem.owner(wanted).map(Owner::claim) {
             Some(Claim::Now) => Some(true),
             Some(Claim::From { ring, slot: other }) if usize::from(ring) == self.shm.object => {
                 // Ours: the program must hold that slot, beyond this one.
                 let n = self.shm.n;
                 let ahead = distance(slot as u32, u32::from(other), n);
-                let held = ahead != 0 && ahead < distance(slot as u32, hwtail, n);
-                Some(held && Self::yield_from(armed, usize::from(other), wanted))
+                let held = ahead != 0 && ahead < distance(slot as u32, kring.hwtail, n);
+                Some(held && kring.yield_from(usize::from(other), wanted))
             }
             Some(Claim::From { ring, slot: other }) => match mem.ring(ring) {
                 // Being made, or retired and not yet dropped: it still frees its buffers.
@@ -107,24 +91,27 @@ impl RxRing {
         }
     }
 
+    /// Lets another ring of the region have the buffer of a slot, if a program holds the slot.
+    /// `None`: the ring is busy. The caller has the region's lock, hence only tries for this one.
+    fn yield_buffer(&self, slot: u16, buf: u32) -> Option<bool> {
+        let mut hw = self.hw.try_lock()?;
+        let n = self.shm.n;
+        let kring = &mut hw.kring;
+        let held = distance(kring.hwcur, kring.hwtail, n);
+        let user = distance(kring.hwcur, u32::from(slot), n) < held;
+        Some(user && kring.yield_from(usize::from(slot), buf))
+    }
+}
+
+impl Kring {
     /// Forgets that `slot` was armed with `buf`.
-    fn yield_from(armed: &mut KVVec<Armed>, slot: usize, buf: u32) -> bool {
-        match armed.get_mut(slot) {
+    fn yield_from(&mut self, slot: usize, buf: u32) -> bool {
+        match self.armed.get_mut(slot) {
             Some(place) if place.buf() == Some(buf) => {
                 *place = Armed::NONE;
                 true
             }
             _ => false,
         }
-    }
-
-    /// Lets another ring of the region have the buffer of a slot, if a program holds the slot.
-    /// `None`: the ring is busy. The caller has the region's lock, hence only tries for this one.
-    fn yield_buffer(&self, slot: u16, buf: u32) -> Option<bool> {
-        let mut hw = self.hw.try_lock()?;
-        let n = self.shm.n;
-        let held = distance(hw.hwcur, hw.hwtail, n);
-        let user = distance(hw.hwcur, u32::from(slot), n) < held;
-        Some(user && Self::yield_from(&mut hw.armed, usize::from(slot), buf))
     }
 }

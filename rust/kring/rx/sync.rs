@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Sync of an RX ring: released slots back to the NIC, received frames to the program.
+
+use super::{Kring, RxRing};
+use crate::kring::Sync;
+use crate::mem::layout::BUF_SIZE;
+use crate::nic::rx82599::{self, Import};
+use crate::os::nic::NicRing;
+use crate::ring::{self, advance, distance, prev, Pointers};
+use crate::uapi::{ext::counter, NR_TIMESTAMP};
+
+impl RxRing {
+    /// Takes back the slots the program released, and hands it what has arrived.
+    ///
+    /// `stamp`: set the ring's time.
+    pub(crate) fn sync(&self, stamp: bool) -> Sync {
+        let mut guard = self.hw.lock();
+        let hw = &mut *guard;
+        if hw.gone {
+            return Sync::Gone;
+        }
+        let Some(nic) = hw.nic.as_mut() else {
+            return Sync::Parked;
+        };
+        let outcome = self.exchange(nic, &mut hw.kring, self.shm.pointers());
+        if outcome == Sync::Reset {
+            self.shm.reset(hw.kring.hwcur, hw.kring.hwtail);
+        }
+        let header = self.shm.header();
+        if stamp || header.flags.get() & NR_TIMESTAMP != 0 {
+            self.shm.stamp();
+        }
+        // The program reads slots and buffers after it has seen the tail: x86 keeps stores in
+        // order and the volatile accesses keep the compiler from reordering them.
+        crate::os::write_barrier();
+        header.tail.set(hw.kring.hwtail);
+        outcome
+    }
+
+    /// The same for a program whose pointers are elsewhere than in the ring, which is left alone.
+    /// Returns what to publish there too: hwcur and hwtail.
+    #[expect(dead_code, reason = "for rings whose pointers are in a CSB")]
+    pub(crate) fn sync_at(&self, p: Pointers) -> (Sync, u32, u32) {
+        let mut guard = self.hw.lock();
+        let hw = &mut *guard;
+        let outcome = match hw.nic.as_mut() {
+            _ if hw.gone => Sync::Gone,
+            None => Sync::Parked,
+            Some(nic) => self.exchange(nic, &mut hw.kring, p),
+        };
+        (outcome, hw.kring.hwcur, hw.kring.hwtail)
+    }
+
+    /// What both have in common. With impossible pointers nothing is taken back.
+    #[inline(always)]
+    fn exchange(&self, nic: &mut NicRing, kring: &mut Kring, p: Pointers) -> Sync {
+        let n = self.shm.n;
+        kring.counters[counter::SYNCS] += 1;
+        let (head, outcome) = match ring::check(p, kring.hwcur, kring.hwtail, n) {
+            Ok(p) => (p.head, Sync::Done),
+            Err(ring::Impossible) => {
+                kring.counters[counter::RESETS] += 1;
+                (kring.hwcur, Sync::Reset)
+            }
+        };
+        let released = distance(kring.hwcur, head, n);
+        if released != 0 {
+            self.take_back(nic, kring, released);
+        }
+        self.hand_over(nic, kring);
+        outcome
+    }
+
+    /// The slots released, back to the NIC. One descriptor always stays behind the tail.
+    #[inline(always)]
+    fn take_back(&self, nic: &mut NicRing, kring: &mut Kring, released: u32) {
+        let n = self.shm.n;
+        let done = self.release(nic, kring, released);
+        kring.hwcur = advance(kring.hwcur, done, n);
+        kring.next_use = advance(kring.next_use, done, n);
+        if done != 0 {
+            nic.set_tail(prev(kring.next_use, n));
+        }
+        if done < released {
+            // A buffer's ring is busy, or there is no memory. What was not taken stays
+            // released; nothing may ever interrupt for this ring, so the poller must look again.
+            self.wakers.wake();
+        }
+    }
+
+    /// What has arrived, to the program; only complete frames.
+    #[inline(always)]
+    fn hand_over(&self, nic: &NicRing, kring: &mut Kring) {
+        let n = self.shm.n;
+        let held = distance(kring.hwcur, kring.hwtail, n);
+        let room = n.wrapping_sub(1).wrapping_sub(held);
+        let slots = self.shm.slots();
+        let descs = nic.descs();
+        let armed = &kring.armed;
+        let mut got = Import::default();
+        ring::runs(kring.next_clean, kring.hwtail, n, room, |d, s, len| {
+            let to = s + len;
+            match (descs.get(d..d + len), slots.get(s..to), armed.get(s..to)) {
+                (Some(d), Some(s), Some(a)) => rx82599::import(d, s, a, BUF_SIZE as u32, &mut got),
+                _ => 0,
+            }
+        });
+        if got.complete == 0 {
+            return;
+        }
+        if kring.needs_sync {
+            for i in 0..got.complete {
+                let at = advance(kring.hwtail, i, n) as usize;
+                if let Some(armed) = kring.armed.get(at) {
+                    self.dev.sync_for_cpu(armed.bus);
+                }
+            }
+        }
+        kring.next_clean = advance(kring.next_clean, got.complete, n);
+        kring.hwtail = advance(kring.hwtail, got.complete, n);
+        kring.counters[counter::PACKETS] += u64::from(got.packets);
+        kring.counters[counter::BYTES] += got.bytes;
+        kring.counters[counter::FRAGS] += u64::from(got.complete - got.packets);
+        self.nic.account(nic, got.packets, got.bytes as u32);
+    }
+
+    /// Arms descriptors for the `count` slots from `hwcur`; returns how many were.
+    #[inline(always)]
+    fn release(&self, nic: &NicRing, kring: &mut Kring, count: u32) -> u32 {
+        let n = self.shm.n;
+        let slots = self.shm.slots();
+        let descs = nic.descs();
+        ring::runs(kring.next_use, kring.hwcur, n, count, |d, s, len| {
+            let mut done = 0;
+            while done < len {
+                let (from, to) = (s + done, s + len);
+                let (Some(ds), Some(ss), Some(aa)) = (
+                    descs.get(d + done..d + len),
+                    slots.get(from..to),
+                    kring.armed.get(from..to),
+                ) else {
+                    break;
+                };
+                if kring.needs_sync {
+                    aa.iter().for_each(|a| self.dev.sync_for_device(a.bus));
+                }
+                done += rx82599::refill(ds, ss, aa);
+                if done == len {
+                    break;
+                }
+                // A slot with another buffer than it was armed with, and those like it behind it.
+                let ds = descs.get(d + done..d + len).unwrap_or(&[]);
+                match self.rearm(s + done, ds, kring) {
+                    0 => break,
+                    n => done += n,
+                }
+            }
+            done
+        })
+    }
+}
