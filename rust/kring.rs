@@ -18,6 +18,7 @@ use crate::os::nic::Nic;
 use crate::os::wait::Wakers;
 use crate::ring::Pointers;
 use crate::shm::{RingHeader, Slot};
+use crate::uapi::ext::counter;
 
 /// How a sync went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +47,18 @@ pub(crate) struct Parts {
     pub(crate) nic: Arc<Nic>,
     /// Whom it wakes.
     pub(crate) wakers: Wakers,
+}
+
+/// What the listing shows of a ring.
+pub(crate) struct Status {
+    /// One of [`crate::uapi::ext::state`].
+    pub(crate) state: u32,
+    /// Slots.
+    pub(crate) slots: u32,
+    /// Hardware register index.
+    pub(crate) reg_idx: u32,
+    /// Placed as [`counter`] says.
+    pub(crate) counters: [u64; counter::MAX],
 }
 
 /// A ring's shared memory.

@@ -92,18 +92,6 @@ impl Hw {
     }
 }
 
-/// What the listing shows of a ring.
-pub(crate) struct RxStatus {
-    /// One of [`state`].
-    pub(crate) state: u32,
-    /// Slots.
-    pub(crate) slots: u32,
-    /// Hardware register index.
-    pub(crate) reg_idx: u32,
-    /// Placed as [`counter`] says.
-    pub(crate) counters: [u64; counter::MAX],
-}
-
 impl RxRing {
     /// A ring for a queue, with a buffer behind each slot; the queue is still the kernel's.
     ///
@@ -186,6 +174,16 @@ impl RxRing {
         }
     }
 
+    /// Where its memory is.
+    pub(crate) fn region(&self) -> &Arc<Region> {
+        &self.region
+    }
+
+    /// Whom it wakes.
+    pub(crate) fn wakers(&self) -> &Wakers {
+        &self.wakers
+    }
+
     /// Offset of the ring object in the region.
     pub(crate) fn offset(&self) -> usize {
         crate::mem::layout::ring_offset(self.shm.object)
@@ -197,11 +195,11 @@ impl RxRing {
     }
 
     /// What the listing shows.
-    pub(crate) fn status(&self) -> RxStatus {
+    pub(crate) fn status(&self) -> Status {
         let hw = self.hw.lock();
         let mut counters = hw.kring.counters;
         counters[counter::WAKEUPS] = self.wakeups.load(Relaxed);
-        RxStatus {
+        Status {
             state: self.state.load(Relaxed),
             slots: self.shm.n,
             reg_idx: hw.reg_idx,
