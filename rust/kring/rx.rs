@@ -16,7 +16,7 @@ use kernel::prelude::*;
 use kernel::sync::atomic::{Atomic, Relaxed};
 use kernel::sync::{new_mutex, Arc, Mutex};
 
-use super::{Parts, Shm};
+use super::{Parts, Shm, Status};
 use crate::mem::layout::BUF_SIZE;
 use crate::mem::owner::Owner;
 use crate::mem::region::Region;
