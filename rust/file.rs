@@ -63,6 +63,9 @@ impl File {
         for ring in &reg.rx {
             result = errno(ring.sync(true)).and(result);
         }
+        if let Some(host) = &reg.host_rx {
+            result = errno(host.sync()).and(result);
+        }
         result
     }
 

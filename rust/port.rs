@@ -14,7 +14,7 @@ use kernel::error::Result;
 use kernel::prelude::*;
 use kernel::sync::{new_mutex, Arc, Mutex};
 
-use crate::kring::host::HostRing;
+use crate::kring::host::tx::HostTx;
 use crate::kring::rx::RxRing;
 use crate::kring::Parts;
 use crate::mem::layout::{BUF_SIZE, MAX_SLOTS};
@@ -46,7 +46,7 @@ pub(crate) struct Port {
     stuck: Mutex<KVec<Arc<RxRing>>>,
     /// The ring into the stack, where the fd has one.
     #[pin]
-    pub(crate) host_tx: Mutex<Option<HostRing>>,
+    pub(crate) host_tx: Mutex<Option<Arc<HostTx>>>,
 }
 
 /// A queue that is out.
@@ -156,6 +156,11 @@ impl Port {
         Ok(port)
     }
 
+    /// Those a ring of the port wakes.
+    pub(crate) fn wakers(&self) -> Wakers {
+        Wakers::new(self.waiters.clone(), self.waiters.clone())
+    }
+
     fn has(&self, dev: *const bindings::net_device) -> bool {
         self.dev.lock().as_ref().is_some_and(|d| d.is(dev))
     }
@@ -193,7 +198,7 @@ impl Port {
             region: region.clone(),
             dev: info.dev,
             nic: self.nic.clone(),
-            wakers: Wakers::new(self.waiters.clone(), self.waiters.clone()),
+            wakers: self.wakers(),
         })?;
         let taken = Taken::take(&self.nic, dev, queue, BUF_SIZE as u32, ring.clone(), &rtnl)
             .inspect_err(|_| ring.retire())?;

@@ -132,8 +132,7 @@ fn rx<'a>(entry: &mut QueueInfo, queue: u32, mut ports: impl Iterator<Item = &'a
 fn host<'a>(entry: &mut QueueInfo, at: u32, ports: impl Iterator<Item = &'a Arc<Port>>) -> bool {
     let mut left = at;
     for port in ports {
-        let host = port.host_tx.lock();
-        let Some(ring) = host.as_ref() else {
+        let Some(ring) = port.host_tx.lock().clone() else {
             continue;
         };
         if left > 0 {
@@ -143,8 +142,9 @@ fn host<'a>(entry: &mut QueueInfo, at: u32, ports: impl Iterator<Item = &'a Arc<
         entry.nq_kind = kind::HOST_TX;
         entry.nq_queue = at;
         entry.nq_state = state::NETMAP;
-        entry.nq_slots = ring.slots();
-        entry.nq_counter = ring.counters;
+        let status = ring.status();
+        entry.nq_slots = status.slots;
+        entry.nq_counter = status.counters;
         owned_by(entry, port);
         return true;
     }

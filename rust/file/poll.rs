@@ -15,8 +15,8 @@ impl File {
     /// The events of an fd, of those in `wanted`. What the program has put into its host TX ring is
     /// sent on every call, also when only POLLIN is asked for, unless it said NR_NO_TX_POLL.
     pub(super) fn poll_events(&self, wanted: u32) -> u32 {
-        let mut state = self.state.lock();
-        let Some(reg) = Option::as_mut(&mut state) else {
+        let state = self.state.lock();
+        let Some(reg) = state.as_ref() else {
             return ERR;
         };
         // Rings say so themselves.
@@ -29,11 +29,11 @@ impl File {
             Sync::Reset | Sync::Parked | Sync::Gone => ERR,
         };
         let out = wanted & OUT != 0;
-        if let Some(host) = Option::as_mut(&mut reg.port.host_tx.lock()) {
+        if let Some(host) = reg.port.host_tx.lock().clone() {
             if host.pending() && (out || !reg.no_tx_poll) {
                 events |= failed(reg.port.with_dev(|dev| host.sync(dev)));
             }
-            if out && host.ready() {
+            if out && host.writable() {
                 events |= OUT;
             }
         }
@@ -44,8 +44,11 @@ impl File {
                     events |= IN;
                 }
             }
-            if let Some(host) = &mut reg.host_rx {
-                events |= failed(reg.port.with_dev(|dev| host.sync(dev)));
+            if let Some(host) = &reg.host_rx {
+                events |= failed(host.sync());
+                if host.readable() {
+                    events |= IN;
+                }
             }
         }
         events

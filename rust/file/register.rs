@@ -11,7 +11,8 @@ use kernel::sync::Arc;
 
 use super::nif::{Nif, Which, HOST_RINGS};
 use super::File;
-use crate::kring::host::HostRing;
+use crate::kring::host::rx::HostRx;
+use crate::kring::host::tx::HostTx;
 use crate::kring::rx::RxRing;
 use crate::kring::Sync;
 use crate::mem::layout::{MAX_SLOTS, MEMSIZE};
@@ -65,7 +66,7 @@ pub(crate) struct Registered {
     /// RX rings, in the order they were bound.
     pub(crate) rx: KVec<Arc<RxRing>>,
     /// The host RX ring, where the fd has one.
-    pub(crate) host_rx: Option<HostRing>,
+    pub(crate) host_rx: Option<Arc<HostRx>>,
     /// The port.
     pub(crate) port: Arc<Port>,
     /// poll() sends only when asked for POLLOUT.
@@ -215,12 +216,13 @@ impl Registered {
         let region: Arc<Region> = self.lease.clone();
         if rings.host_tx {
             let from = rings.rx.start;
-            let ring = HostRing::new(region.clone(), info.rx_slots, true, 0, from)?;
+            let ring = HostTx::new(region.clone(), info.rx_slots, 0, from)?;
             self.nif.set_ring(Which::HostTx, Some(ring.offset()));
             *self.port.host_tx.lock() = Some(ring);
         }
         if rings.host_rx {
-            let ring = HostRing::new(region.clone(), info.rx_slots, false, 0, 0)?;
+            let wakers = self.port.wakers();
+            let ring = HostRx::new(region.clone(), info.rx_slots, 0, wakers)?;
             self.nif.set_ring(Which::HostRx, Some(ring.offset()));
             self.host_rx = Some(ring);
         }
@@ -290,8 +292,7 @@ impl Registered {
 
     /// Sends what is in the host TX ring; `None`: the fd has none.
     pub(crate) fn sync_host_tx(&self) -> Option<Sync> {
-        let mut host = self.port.host_tx.lock();
-        let host = Option::as_mut(&mut host)?;
+        let host = self.port.host_tx.lock().clone()?;
         Some(self.port.with_dev(|dev| host.sync(dev)))
     }
 

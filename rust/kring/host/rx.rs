@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Host RX rings: what the kernel's stack sends through a port, for programs.
+//!
+//! As long as a port's transmissions are the kernel's own, nothing arrives here.
+
+use kernel::error::Result;
+use kernel::prelude::*;
+use kernel::sync::{new_mutex, Arc, Mutex};
+
+use super::{fill, free, HostStatus};
+use crate::kring::{Shm, Sync};
+use crate::mem::layout;
+use crate::mem::region::Region;
+use crate::os::wait::Wakers;
+use crate::ring::{self, Pointers};
+use crate::uapi::ext::counter;
+
+/// A ring out of the stack. Several fds may have it.
+#[pin_data(PinnedDrop)]
+pub(crate) struct HostRx {
+    shm: Shm,
+    region: Arc<Region>,
+    wakers: Wakers,
+    #[pin]
+    state: Mutex<State>,
+}
+
+/// What sync changes.
+struct State {
+    /// First slot the program has not released.
+    hwcur: u32,
+    /// First slot the kernel keeps; what `tail` was last set to.
+    hwtail: u32,
+    counters: [u64; counter::MAX],
+}
+
+impl HostRx {
+    /// A ring of `slots` slots, number `ringid` of its port, with a buffer behind each slot.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM; nothing is kept then.
+    pub(crate) fn new(
+        region: Arc<Region>,
+        slots: u32,
+        ringid: u16,
+        wakers: Wakers,
+    ) -> Result<Arc<Self>> {
+        let (object, mem) = region.lock().alloc_ring()?;
+        let shm = Shm::new(object, mem, slots, ringid, 0);
+        let undo = region.clone();
+        let ring = Arc::pin_init(
+            pin_init!(HostRx {
+                shm,
+                region,
+                wakers,
+                state <- new_mutex!(State {
+                    hwcur: 0,
+                    hwtail: 0,
+                    counters: [0; counter::MAX],
+                }, "netmap::HostRx::state"),
+            }),
+            GFP_KERNEL,
+        )
+        .inspect_err(|_| undo.lock().free_ring(object))?;
+        // From here on `drop` undoes.
+        fill(&ring.region, &ring.shm)?;
+        Ok(ring)
+    }
+
+    /// Offset of the ring object in the region.
+    pub(crate) fn offset(&self) -> usize {
+        layout::ring_offset(self.shm.object)
+    }
+
+    /// What the listing shows.
+    pub(crate) fn status(&self) -> HostStatus {
+        HostStatus {
+            slots: self.shm.n,
+            counters: self.state.lock().counters,
+        }
+    }
+
+    /// Is there anything between the program's `cur` and the tail it was told?
+    pub(crate) fn readable(&self) -> bool {
+        let ring = self.shm.header();
+        ring.cur.get() != ring.tail.get()
+    }
+
+    /// Takes back the slots the program released, and hands it what the stack has sent.
+    pub(crate) fn sync(&self) -> Sync {
+        let (outcome, _, tail) = self.sync_at(self.shm.pointers());
+        if outcome == Sync::Done {
+            self.shm.header().tail.set(tail);
+        }
+        outcome
+    }
+
+    /// The same by pointers read elsewhere; also returns the kernel's `hwcur` and `hwtail`.
+    pub(crate) fn sync_at(&self, at: Pointers) -> (Sync, u32, u32) {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        state.counters[counter::SYNCS] += 1;
+        let outcome = match ring::check(at, state.hwcur, state.hwtail, self.shm.n) {
+            Err(ring::Impossible) => {
+                state.counters[counter::RESETS] += 1;
+                self.shm.reset(state.hwcur, state.hwtail);
+                Sync::Reset
+            }
+            Ok(Pointers { head, .. }) => {
+                state.hwcur = head;
+                Sync::Done
+            }
+        };
+        (outcome, state.hwcur, state.hwtail)
+    }
+}
+
+#[expect(unsafe_code, reason = "the attribute makes it an unsafe impl")]
+#[pinned_drop]
+impl PinnedDrop for HostRx {
+    fn drop(self: Pin<&mut Self>) {
+        free(&self.region, &self.shm);
+    }
+}

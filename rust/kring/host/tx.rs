@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Host TX rings: the way back into the kernel's stack.
+//!
+//! Each frame is copied into an skb, so its buffer may be any that was given out, also one that a
+//! NIC ring is armed with: the program swaps a received buffer into a slot here and has its own
+//! slot's buffer received into next. Frames with a slot that cannot be are dropped whole.
+
+use kernel::error::Result;
+use kernel::prelude::*;
+use kernel::sync::{new_mutex, Arc, Mutex};
+
+use super::{fill, free, HostStatus};
+use crate::kring::{Shm, Sync};
+use crate::mem::layout::{self, BUF_SIZE};
+use crate::mem::region::{Inner, Region};
+use crate::os::netdev::NetDev;
+use crate::os::skb::Batch;
+use crate::ring::{self, advance, prev, Pointers};
+use crate::uapi::{ext::counter, MAX_FRAGS, NS_BUF_CHANGED, NS_MOREFRAG, NS_REPORT};
+
+/// A frame that ends within it is none.
+const ETHERNET_HEADER: u64 = 14;
+
+/// A ring into the stack. Several fds may have it.
+#[pin_data(PinnedDrop)]
+pub(crate) struct HostTx {
+    /// Queue that the stack is told frames came from, where the port has it.
+    queue: u32,
+    shm: Shm,
+    region: Arc<Region>,
+    #[pin]
+    state: Mutex<State>,
+}
+
+/// What sync changes.
+struct State {
+    /// First slot not yet sent.
+    hwcur: u32,
+    /// What `tail` was last set to.
+    hwtail: u32,
+    batch: KBox<Batch>,
+    counters: [u64; counter::MAX],
+}
+
+impl HostTx {
+    /// A ring of `slots` slots, number `ringid` of its port, with a buffer behind each slot.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM; nothing is kept then.
+    pub(crate) fn new(
+        region: Arc<Region>,
+        slots: u32,
+        ringid: u16,
+        queue: u32,
+    ) -> Result<Arc<Self>> {
+        let batch = KBox::new(Batch::new(), GFP_KERNEL)?;
+        let (object, mem) = region.lock().alloc_ring()?;
+        let shm = Shm::new(object, mem, slots, ringid, 1);
+        let undo = region.clone();
+        let ring = Arc::pin_init(
+            pin_init!(HostTx {
+                queue,
+                shm,
+                region,
+                state <- new_mutex!(State {
+                    hwcur: 0,
+                    hwtail: prev(0, slots),
+                    batch,
+                    counters: [0; counter::MAX],
+                }, "netmap::HostTx::state"),
+            }),
+            GFP_KERNEL,
+        )
+        .inspect_err(|_| undo.lock().free_ring(object))?;
+        // From here on `drop` undoes.
+        ring.shm.header().tail.set(prev(0, slots));
+        fill(&ring.region, &ring.shm)?;
+        Ok(ring)
+    }
+
+    /// Offset of the ring object in the region.
+    pub(crate) fn offset(&self) -> usize {
+        layout::ring_offset(self.shm.object)
+    }
+
+    /// What the listing shows.
+    pub(crate) fn status(&self) -> HostStatus {
+        HostStatus {
+            slots: self.shm.n,
+            counters: self.state.lock().counters,
+        }
+    }
+
+    /// Is there a slot to fill?
+    pub(crate) fn writable(&self) -> bool {
+        let ring = self.shm.header();
+        ring.cur.get() != ring.tail.get()
+    }
+
+    /// Has the program filled slots that were not yet sent?
+    pub(crate) fn pending(&self) -> bool {
+        self.shm.header().head.get() != self.state.lock().hwcur
+    }
+
+    /// Hands what the program filled to the stack.
+    ///
+    /// `dev`: the port's interface, unless it has gone.
+    pub(crate) fn sync(&self, dev: Option<&NetDev>) -> Sync {
+        let (outcome, _, tail) = self.sync_at(dev, self.shm.pointers());
+        if outcome == Sync::Done {
+            self.shm.header().tail.set(tail);
+        }
+        outcome
+    }
+
+    /// The same by pointers read elsewhere; also returns the kernel's `hwcur` and `hwtail`.
+    pub(crate) fn sync_at(&self, dev: Option<&NetDev>, at: Pointers) -> (Sync, u32, u32) {
+        let n = self.shm.n;
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        state.counters[counter::SYNCS] += 1;
+        let outcome = match ring::check(at, state.hwcur, state.hwtail, n) {
+            Err(ring::Impossible) => {
+                state.counters[counter::RESETS] += 1;
+                self.shm.reset(state.hwcur, state.hwtail);
+                Sync::Reset
+            }
+            Ok(Pointers { head, .. }) => match dev {
+                None => Sync::Gone,
+                Some(_) if head == state.hwcur => Sync::Done,
+                Some(dev) if !dev.running() => Sync::Parked,
+                Some(dev) => {
+                    self.send(state, dev, head);
+                    state.hwcur = head;
+                    state.hwtail = prev(head, n);
+                    Sync::Done
+                }
+            },
+        };
+        (outcome, state.hwcur, state.hwtail)
+    }
+
+    /// Sends the frames in slots up to `head`, batch by batch.
+    fn send(&self, state: &mut State, dev: &NetDev, head: u32) {
+        let State {
+            hwcur,
+            batch,
+            counters,
+            ..
+        } = state;
+        let mut at = *hwcur;
+        while at != head {
+            let mut frames = 0;
+            {
+                let mem = self.region.lock();
+                while at != head && batch.room() >= MAX_FRAGS {
+                    let (next, good) = self.gather(&mem, batch, counters, at, head);
+                    at = next;
+                    frames += u32::from(good);
+                }
+            }
+            let taken = batch.receive(dev, self.queue);
+            counters[counter::PACKETS] += u64::from(taken);
+            counters[counter::DROPS] += u64::from(frames.saturating_sub(taken));
+        }
+    }
+
+    /// Adds the frame that begins at slot `at` to the batch; one with a bad slot is dropped whole.
+    /// Returns where the next begins, and whether this one was good.
+    fn gather(
+        &self,
+        mem: &Inner,
+        batch: &mut Batch,
+        counters: &mut [u64; counter::MAX],
+        mut at: u32,
+        head: u32,
+    ) -> (u32, bool) {
+        let begin = batch.len();
+        let mut good = true;
+        let mut pieces = 0u64;
+        let mut bytes = 0u64;
+        while let Some(slot) = self.shm.slots().get(at as usize) {
+            let (buf, (len, flags)) = (slot.buf_idx.get(), slot.len_and_flags());
+            slot.set_len_and_flags(len, flags & !(NS_BUF_CHANGED | NS_REPORT | NS_MOREFRAG));
+            at = advance(at, 1, self.shm.n);
+            // The program may not have filled the rest of a frame: it is cut there.
+            let more = flags & NS_MOREFRAG != 0 && at != head;
+            pieces += 1;
+            bytes += u64::from(len);
+            let fits = len != 0 && usize::from(len) <= BUF_SIZE && pieces <= MAX_FRAGS as u64;
+            match fits.then(|| mem.bytes(buf, usize::from(len))).flatten() {
+                Some(piece) if good => batch.push(piece, more),
+                _ => good = false,
+            }
+            if !more {
+                break;
+            }
+        }
+        good &= bytes >= ETHERNET_HEADER;
+        if good {
+            counters[counter::BYTES] += bytes;
+            counters[counter::FRAGS] += pieces - 1;
+        } else {
+            batch.truncate(begin);
+            counters[counter::BAD_SLOTS] += 1;
+            counters[counter::DROPS] += 1;
+        }
+        (at, good)
+    }
+}
+
+#[expect(unsafe_code, reason = "the attribute makes it an unsafe impl")]
+#[pinned_drop]
+impl PinnedDrop for HostTx {
+    fn drop(self: Pin<&mut Self>) {
+        free(&self.region, &self.shm);
+    }
+}
