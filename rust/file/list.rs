@@ -141,8 +141,8 @@ fn host<'a>(entry: &mut QueueInfo, at: u32, ports: impl Iterator<Item = &'a Arc<
         }
         entry.nq_kind = kind::HOST_TX;
         entry.nq_queue = at;
-        entry.nq_state = state::NETMAP;
         let status = ring.status();
+        entry.nq_state = status.state;
         entry.nq_slots = status.slots;
         entry.nq_counter = status.counters;
         owned_by(entry, port);

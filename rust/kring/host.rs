@@ -11,18 +11,20 @@ pub(crate) mod tx;
 
 use kernel::error::Result;
 
-use super::Shm;
+use super::{Shm, Status};
 use crate::mem::layout::BUF_SIZE;
 use crate::mem::owner::Owner;
 use crate::mem::region::Region;
-use crate::uapi::ext::counter;
+use crate::uapi::ext::{counter, state};
 
-/// What the listing shows of a host ring.
-pub(crate) struct HostStatus {
-    /// Slots.
-    pub(crate) slots: u32,
-    /// Placed as [`counter`] says.
-    pub(crate) counters: [u64; counter::MAX],
+/// What the listing shows of a host ring: it is netmap's as long as it is there.
+fn status(shm: &Shm, counters: [u64; counter::MAX]) -> Status {
+    Status {
+        state: state::NETMAP,
+        slots: shm.n,
+        reg_idx: 0,
+        counters,
+    }
 }
 
 /// Puts a buffer behind each slot; what is there after a failure is freed by [`free`].

@@ -8,8 +8,8 @@ use kernel::error::Result;
 use kernel::prelude::*;
 use kernel::sync::{new_mutex, Arc, Mutex};
 
-use super::{fill, free, HostStatus};
-use crate::kring::{Shm, Sync};
+use super::{fill, free, status};
+use crate::kring::{Shm, Status, Sync};
 use crate::mem::layout;
 use crate::mem::region::Region;
 use crate::os::wait::Wakers;
@@ -75,11 +75,8 @@ impl HostRx {
     }
 
     /// What the listing shows.
-    pub(crate) fn status(&self) -> HostStatus {
-        HostStatus {
-            slots: self.shm.n,
-            counters: self.state.lock().counters,
-        }
+    pub(crate) fn status(&self) -> Status {
+        status(&self.shm, self.state.lock().counters)
     }
 
     /// Is there anything between the program's `cur` and the tail it was told?
@@ -90,30 +87,24 @@ impl HostRx {
 
     /// Takes back the slots the program released, and hands it what the stack has sent.
     pub(crate) fn sync(&self) -> Sync {
-        let (outcome, _, tail) = self.sync_at(self.shm.pointers());
-        if outcome == Sync::Done {
-            self.shm.header().tail.set(tail);
+        let mut state = self.state.lock();
+        let outcome = self.exchange(&mut state, self.shm.pointers());
+        match outcome {
+            Sync::Reset => self.shm.reset(state.hwcur, state.hwtail),
+            _ => self.shm.header().tail.set(state.hwtail),
         }
         outcome
     }
 
-    /// The same by pointers read elsewhere; also returns the kernel's `hwcur` and `hwtail`.
-    pub(crate) fn sync_at(&self, at: Pointers) -> (Sync, u32, u32) {
-        let mut guard = self.state.lock();
-        let state = &mut *guard;
+    fn exchange(&self, state: &mut State, p: Pointers) -> Sync {
         state.counters[counter::SYNCS] += 1;
-        let outcome = match ring::check(at, state.hwcur, state.hwtail, self.shm.n) {
-            Err(ring::Impossible) => {
-                state.counters[counter::RESETS] += 1;
-                self.shm.reset(state.hwcur, state.hwtail);
-                Sync::Reset
-            }
-            Ok(Pointers { head, .. }) => {
-                state.hwcur = head;
-                Sync::Done
-            }
+        let Ok(Pointers { head, .. }) = ring::check(p, state.hwcur, state.hwtail, self.shm.n)
+        else {
+            state.counters[counter::RESETS] += 1;
+            return Sync::Reset;
         };
-        (outcome, state.hwcur, state.hwtail)
+        state.hwcur = head;
+        Sync::Done
     }
 }
 

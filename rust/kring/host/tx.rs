@@ -10,8 +10,8 @@ use kernel::error::Result;
 use kernel::prelude::*;
 use kernel::sync::{new_mutex, Arc, Mutex};
 
-use super::{fill, free, HostStatus};
-use crate::kring::{Shm, Sync};
+use super::{fill, free, status};
+use crate::kring::{Shm, Status, Sync};
 use crate::mem::layout::{self, BUF_SIZE};
 use crate::mem::region::{Inner, Region};
 use crate::os::netdev::NetDev;
@@ -86,11 +86,8 @@ impl HostTx {
     }
 
     /// What the listing shows.
-    pub(crate) fn status(&self) -> HostStatus {
-        HostStatus {
-            slots: self.shm.n,
-            counters: self.state.lock().counters,
-        }
+    pub(crate) fn status(&self) -> Status {
+        status(&self.shm, self.state.lock().counters)
     }
 
     /// Is there a slot to fill?
@@ -108,38 +105,44 @@ impl HostTx {
     ///
     /// `dev`: the port's interface, unless it has gone.
     pub(crate) fn sync(&self, dev: Option<&NetDev>) -> Sync {
-        let (outcome, _, tail) = self.sync_at(dev, self.shm.pointers());
-        if outcome == Sync::Done {
-            self.shm.header().tail.set(tail);
+        let mut state = self.state.lock();
+        let outcome = self.exchange(&mut state, dev, self.shm.pointers());
+        match outcome {
+            Sync::Done => self.shm.header().tail.set(state.hwtail),
+            Sync::Reset => self.shm.reset(state.hwcur, state.hwtail),
+            Sync::Parked | Sync::Gone => {}
         }
         outcome
     }
 
-    /// The same by pointers read elsewhere; also returns the kernel's `hwcur` and `hwtail`.
-    pub(crate) fn sync_at(&self, dev: Option<&NetDev>, at: Pointers) -> (Sync, u32, u32) {
-        let n = self.shm.n;
-        let mut guard = self.state.lock();
-        let state = &mut *guard;
-        state.counters[counter::SYNCS] += 1;
-        let outcome = match ring::check(at, state.hwcur, state.hwtail, n) {
-            Err(ring::Impossible) => {
-                state.counters[counter::RESETS] += 1;
-                self.shm.reset(state.hwcur, state.hwtail);
-                Sync::Reset
-            }
-            Ok(Pointers { head, .. }) => match dev {
-                None => Sync::Gone,
-                Some(_) if head == state.hwcur => Sync::Done,
-                Some(dev) if !dev.running() => Sync::Parked,
-                Some(dev) => {
-                    self.send(state, dev, head);
-                    state.hwcur = head;
-                    state.hwtail = prev(head, n);
-                    Sync::Done
-                }
-            },
-        };
+    /// The same for a program whose pointers are elsewhere than in the ring, which is left alone.
+    /// Returns what to publish there too: hwcur and hwtail.
+    #[expect(dead_code, reason = "for rings whose pointers are in a CSB")]
+    pub(crate) fn sync_at(&self, dev: Option<&NetDev>, p: Pointers) -> (Sync, u32, u32) {
+        let mut state = self.state.lock();
+        let outcome = self.exchange(&mut state, dev, p);
         (outcome, state.hwcur, state.hwtail)
+    }
+
+    fn exchange(&self, state: &mut State, dev: Option<&NetDev>, p: Pointers) -> Sync {
+        let n = self.shm.n;
+        state.counters[counter::SYNCS] += 1;
+        let Ok(Pointers { head, .. }) = ring::check(p, state.hwcur, state.hwtail, n) else {
+            state.counters[counter::RESETS] += 1;
+            return Sync::Reset;
+        };
+        let Some(dev) = dev else {
+            return Sync::Gone;
+        };
+        if head != state.hwcur {
+            if !dev.running() {
+                return Sync::Parked;
+            }
+            self.send(state, dev, head);
+            state.hwcur = head;
+            state.hwtail = prev(head, n);
+        }
+        Sync::Done
     }
 
     /// Sends the frames in slots up to `head`, batch by batch.
