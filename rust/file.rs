@@ -19,7 +19,7 @@ use kernel::sync::poll::PollTable;
 use kernel::sync::{new_mutex, Arc, ArcBorrow, Mutex};
 
 use crate::kring::Sync;
-use crate::mem::layout::{MEMSIZE, PAGE};
+use crate::mem::layout::PAGE;
 use crate::mem::region::Region;
 use crate::os::chardev::{CharDevice, Mapped};
 use crate::os::eopnotsupp;
@@ -140,10 +140,11 @@ impl CharDevice for File {
 
     fn mmap(this: ArcBorrow<'_, Self>) -> Result<Mapped> {
         let region = this.region.lock();
+        let region = region.as_ref().ok_or(EINVAL)?;
         Ok(Mapped {
             // It stays until the file is released, which the mapping prevents.
-            region: Arc::as_ptr(region.as_ref().ok_or(EINVAL)?),
-            pages: (MEMSIZE / PAGE) as u64,
+            region: Arc::as_ptr(region),
+            pages: (region.layout().memsize() / PAGE) as u64,
         })
     }
 }

@@ -10,7 +10,7 @@ pub(crate) mod rx;
 
 use kernel::sync::Arc;
 
-use crate::mem::layout::{self, BUF_POOL, BUF_SIZE};
+use crate::mem::layout::Layout;
 use crate::mem::region::Region;
 use crate::os::chunk::Chunk;
 use crate::os::dma::DmaDevice;
@@ -65,22 +65,46 @@ pub(crate) struct Status {
 pub(crate) struct Shm {
     /// Object in the region's ring pool.
     pub(crate) object: usize,
+    layout: Layout,
     mem: Arc<Chunk>,
     /// Slots.
     pub(crate) n: u32,
 }
 
 impl Shm {
-    /// Lays out a fresh ring object as netmap does: `dir` 1 for TX, 0 for RX.
-    pub(crate) fn new(object: usize, mem: Arc<Chunk>, n: u32, ringid: u16, dir: u16) -> Self {
+    /// Lays out a fresh ring object of a region as netmap does: `dir` 1 for TX, 0 for RX.
+    pub(crate) fn new(
+        layout: &Layout,
+        object: usize,
+        mem: Arc<Chunk>,
+        n: u32,
+        ringid: u16,
+        dir: u16,
+    ) -> Self {
         let ring = mem.ring_header();
         ring.buf_ofs
-            .set(BUF_POOL as i64 - layout::ring_offset(object) as i64);
+            .set(layout.buf_pool() as i64 - layout.ring_offset(object) as i64);
         ring.num_slots.set(n);
-        ring.nr_buf_size.set(BUF_SIZE as u32);
+        ring.nr_buf_size.set(layout.buf_size() as u32);
         ring.ringid.set(ringid);
         ring.dir.set(dir);
-        Shm { object, mem, n }
+        Shm {
+            object,
+            layout: *layout,
+            mem,
+            n,
+        }
+    }
+
+    /// Where the ring is in the region.
+    pub(crate) fn offset(&self) -> usize {
+        self.layout.ring_offset(self.object)
+    }
+
+    /// Bytes of a buffer.
+    #[inline(always)]
+    pub(crate) fn buf_size(&self) -> usize {
+        self.layout.buf_size()
     }
 
     /// The header.
@@ -114,10 +138,10 @@ impl Shm {
         ring.tail.set(tail);
         for slot in self.slots() {
             let (len, flags) = slot.len_and_flags();
-            if layout::buffer(slot.buf_idx.get()).is_none() {
+            if self.layout.buffer(slot.buf_idx.get()).is_none() {
                 slot.buf_idx.set(0);
                 slot.set_len_and_flags(0, flags);
-            } else if usize::from(len) > BUF_SIZE {
+            } else if usize::from(len) > self.buf_size() {
                 slot.set_len_and_flags(0, flags);
             }
         }

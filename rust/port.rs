@@ -17,7 +17,7 @@ use kernel::sync::{new_mutex, Arc, Mutex};
 use crate::kring::host::tx::HostTx;
 use crate::kring::rx::RxRing;
 use crate::kring::Parts;
-use crate::mem::layout::{BUF_SIZE, MAX_SLOTS};
+use crate::mem::layout::MAX_SLOTS;
 use crate::mem::region::Region;
 use crate::os::eopnotsupp;
 use crate::os::netdev::NetDev;
@@ -200,7 +200,8 @@ impl Port {
             nic: self.nic.clone(),
             wakers: self.wakers(),
         })?;
-        let taken = Taken::take(&self.nic, dev, queue, BUF_SIZE as u32, ring.clone(), &rtnl)
+        let buf_len = region.layout().buf_size() as u32;
+        let taken = Taken::take(&self.nic, dev, queue, buf_len, ring.clone(), &rtnl)
             .inspect_err(|_| ring.retire())?;
         queues.push(
             Queue {

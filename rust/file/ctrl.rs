@@ -11,7 +11,7 @@ use kernel::prelude::*;
 use super::nif::HOST_RINGS;
 use super::register::{name_errno, Want};
 use super::File;
-use crate::mem::layout;
+use crate::mem::layout::Layout;
 use crate::mem::registry;
 use crate::os::eopnotsupp;
 use crate::os::nic::PortInfo as Info;
@@ -169,15 +169,15 @@ fn find(header: &Header) -> Result<Info> {
     port::info(&dev, &nic)
 }
 
-/// The region a request is about: the one named, or the caller's default if it is in use.
-fn region_id(mem_id: u16) -> Result<u16> {
+/// Id and layout of the region a request is about: the one named, or the caller's default.
+fn region(mem_id: u16) -> Result<(u16, Layout)> {
     registry::find(&Caller::current(), mem_id)
 }
 
 fn port_info(header: &Header, req: &mut PortInfo) -> Result {
-    let mem_id = region_id(req.nr_mem_id)?;
+    let (mem_id, layout) = region(req.nr_mem_id)?;
     let mut answer = PortInfo {
-        nr_memsize: layout::MEMSIZE as u64,
+        nr_memsize: layout.memsize() as u64,
         nr_mem_id: mem_id,
         ..PortInfo::default()
     };
@@ -196,19 +196,7 @@ fn port_info(header: &Header, req: &mut PortInfo) -> Result {
 
 fn pools_info(header: &Header, req: &mut PoolsInfo) -> Result {
     find(header)?;
-    *req = PoolsInfo {
-        nr_memsize: layout::MEMSIZE as u64,
-        nr_mem_id: region_id(req.nr_mem_id)?,
-        pad: [0; 3],
-        nr_if_pool_offset: 0,
-        nr_if_pool_objtotal: layout::IF_COUNT as u32,
-        nr_if_pool_objsize: layout::PAGE as u32,
-        nr_ring_pool_offset: layout::RING_POOL as u64,
-        nr_ring_pool_objtotal: layout::RING_COUNT as u32,
-        nr_ring_pool_objsize: (layout::RING_PAGES * layout::PAGE) as u32,
-        nr_buf_pool_offset: layout::BUF_POOL as u64,
-        nr_buf_pool_objtotal: layout::BUF_COUNT as u32,
-        nr_buf_pool_objsize: layout::BUF_SIZE as u32,
-    };
+    let (mem_id, layout) = region(req.nr_mem_id)?;
+    *req = layout.pools_info(mem_id);
     Ok(())
 }

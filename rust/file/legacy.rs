@@ -8,10 +8,11 @@ use kernel::prelude::*;
 use super::nif::HOST_RINGS;
 use super::register::{name_errno, Want};
 use super::File;
-use crate::mem::layout::MEMSIZE;
+use crate::mem::registry;
 use crate::os::eopnotsupp;
 use crate::os::nic::PortInfo;
 use crate::os::user::Addr;
+use crate::os::Caller;
 use crate::port;
 use crate::port::name::PortName;
 use crate::uapi::legacy::{ringid, NmReq};
@@ -31,8 +32,8 @@ fn refuse_command(cmd: u16) -> Result {
     }
 }
 
-fn put_port(req: &mut NmReq, info: &PortInfo) {
-    req.nr_memsize = MEMSIZE as u32;
+fn put_port(req: &mut NmReq, info: &PortInfo, memsize: usize) {
+    req.nr_memsize = memsize as u32;
     req.nr_tx_slots = info.tx_slots;
     req.nr_rx_slots = info.rx_slots;
     req.nr_tx_rings = info.num_tx as u16;
@@ -63,7 +64,7 @@ impl File {
             extra: req.nr_arg3,
             options: false,
         })?;
-        put_port(&mut req, &granted.port);
+        put_port(&mut req, &granted.port, granted.memsize);
         req.nr_offset = granted.offset as u32;
         req.nr_arg2 = granted.mem_id;
         req.nr_arg3 = granted.extra;
@@ -76,12 +77,13 @@ impl File {
             // Listing of VALE ports.
             return Err(eopnotsupp());
         }
+        let (_, layout) = registry::find(&Caller::current(), 0)?;
         if req.nr_name[0] == 0 {
-            req.nr_memsize = MEMSIZE as u32;
+            req.nr_memsize = layout.memsize() as u32;
         } else {
             let name = PortName::parse(&req.nr_name).map_err(name_errno)?;
             let (dev, nic) = port::find(name.ifname)?;
-            put_port(&mut req, &port::info(&dev, &nic)?);
+            put_port(&mut req, &port::info(&dev, &nic)?, layout.memsize());
         }
         arg.write(req)
     }

@@ -9,7 +9,7 @@ use kernel::error::Result;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
-use crate::mem::layout;
+use crate::mem::layout::MAX_RING_OFS;
 use crate::mem::region::Region;
 use crate::os::chunk::Chunk;
 
@@ -48,7 +48,7 @@ impl Nif {
         num_tx: u32,
         num_rx: u32,
     ) -> Result<Self> {
-        if num_tx.saturating_add(num_rx) as usize + 2 > layout::MAX_RING_OFS {
+        if num_tx.saturating_add(num_rx) as usize + 2 > MAX_RING_OFS {
             return Err(ENOSPC);
         }
         let (index, mem) = region.lock().alloc_if()?;
@@ -76,7 +76,7 @@ impl Nif {
 
     /// Where it is in the region.
     pub(crate) fn offset(&self) -> usize {
-        layout::if_offset(self.index)
+        self.region.layout().if_offset(self.index)
     }
 
     /// Says where a ring is, by the ring's offset in the region; `None`: not bound.

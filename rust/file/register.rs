@@ -15,7 +15,7 @@ use crate::kring::host::rx::HostRx;
 use crate::kring::host::tx::HostTx;
 use crate::kring::rx::RxRing;
 use crate::kring::Sync;
-use crate::mem::layout::{MAX_SLOTS, MEMSIZE};
+use crate::mem::layout::MAX_SLOTS;
 use crate::mem::owner::Owner;
 use crate::mem::region::Region;
 use crate::mem::registry::Lease;
@@ -200,7 +200,7 @@ impl File {
         }
         let granted = Granted {
             offset: reg.nif.offset(),
-            memsize: MEMSIZE,
+            memsize: reg.lease.layout().memsize(),
             port: info,
             mem_id: reg.lease.id,
             extra: reg.extra,

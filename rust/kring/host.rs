@@ -12,7 +12,6 @@ pub(crate) mod tx;
 use kernel::error::Result;
 
 use super::{Shm, Status};
-use crate::mem::layout::BUF_SIZE;
 use crate::mem::owner::Owner;
 use crate::mem::region::Region;
 use crate::uapi::ext::{counter, state};
@@ -32,7 +31,7 @@ fn fill(region: &Region, shm: &Shm) -> Result {
     let mut mem = region.lock();
     for slot in shm.slots() {
         slot.buf_idx.set(mem.alloc_buf(Owner::Loose)?);
-        slot.set_len_and_flags(BUF_SIZE as u16, 0);
+        slot.set_len_and_flags(shm.buf_size() as u16, 0);
     }
     Ok(())
 }

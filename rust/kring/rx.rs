@@ -17,7 +17,7 @@ use kernel::sync::atomic::{Atomic, Relaxed};
 use kernel::sync::{new_mutex, Arc, Mutex};
 
 use super::{Parts, Shm, Status};
-use crate::mem::layout::BUF_SIZE;
+use crate::mem::layout::ring_bytes;
 use crate::mem::owner::Owner;
 use crate::mem::region::Region;
 use crate::nic::rx82599::Armed;
@@ -107,8 +107,8 @@ impl RxRing {
             nic,
             wakers,
         } = parts;
-        let (object, mem) = region.lock().alloc_ring()?;
-        let shm = Shm::new(object, mem, slots, queue as u16, 0);
+        let (object, mem) = region.lock().alloc_ring(ring_bytes(slots, false))?;
+        let shm = Shm::new(region.layout(), object, mem, slots, queue as u16, 0);
         if let Err(e) = region.lock().attach_device(&dev) {
             region.lock().free_ring(object);
             return Err(e);
@@ -151,9 +151,13 @@ impl RxRing {
             kring.needs_sync |= sync;
             let _ = kring.armed.push_within_capacity(Armed::new(buf, bus));
             slot.buf_idx.set(buf);
-            slot.set_len_and_flags(BUF_SIZE as u16, 0);
+            slot.set_len_and_flags(self.shm.buf_size() as u16, 0);
         }
         Ok(())
+    }
+
+    fn sync_for_device(&self, bus: u64) {
+        self.dev.sync_for_device(bus, self.shm.buf_size());
     }
 
     fn owner(&self, slot: usize) -> Owner {
@@ -186,7 +190,7 @@ impl RxRing {
 
     /// Offset of the ring object in the region.
     pub(crate) fn offset(&self) -> usize {
-        crate::mem::layout::ring_offset(self.shm.object)
+        self.shm.offset()
     }
 
     /// Changes what the listing shows.

@@ -12,7 +12,7 @@ use kernel::error::Result;
 use kernel::prelude::*;
 use kernel::sync::{lock::mutex::MutexBackend, lock::Guard, new_mutex, Arc, Mutex};
 
-use super::layout::{self, Place, BUFS_PER_CHUNK, BUF_SIZE, CHUNK_COUNT, CHUNK_PAGES};
+use super::layout::{Layout, Place, FIRST_BUF, PAGE};
 use super::owner::Owner;
 use crate::kring::rx::RxRing;
 use crate::os::chunk::{Chunk, RawBytes};
@@ -32,14 +32,16 @@ pub(crate) struct Region {
     /// `nr_mem_id` of requests.
     pub(crate) id: u16,
     key: Key,
+    layout: Layout,
     #[pin]
     inner: Mutex<Inner>,
 }
 
 /// The part under the region's lock. Fields are dropped in this order: mappings before pages.
 pub(crate) struct Inner {
+    layout: Layout,
     maps: KVec<DeviceMaps>,
-    chunks: KVec<BufChunk>,
+    chunks: KVVec<BufChunk>,
     free: KVVec<u32>,
     rings: KVec<RingObject>,
     ifs: KVec<IfObject>,
@@ -48,7 +50,7 @@ pub(crate) struct Inner {
 /// The region's buffers mapped for one device: one map per chunk, in the same order.
 struct DeviceMaps {
     dev: DmaDevice,
-    maps: KVec<DmaMap>,
+    maps: KVVec<DmaMap>,
     users: u32,
 }
 
@@ -86,18 +88,26 @@ impl Region {
     }
 
     /// An empty region.
-    pub(crate) fn new(id: u16, key: Key) -> impl PinInit<Self> {
+    pub(crate) fn new(id: u16, key: Key, layout: Layout) -> impl PinInit<Self> {
         pin_init!(Region {
             id,
             key,
+            layout,
             inner <- new_mutex!(Inner {
+                layout: *layout,
                 maps: KVec::new(),
-                chunks: KVec::new(),
+                chunks: KVVec::new(),
                 free: KVVec::new(),
                 rings: KVec::new(),
                 ifs: KVec::new(),
             }, "netmap::Region::inner"),
         })
+    }
+
+    /// Where its objects are.
+    #[inline(always)]
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// Locks the region's tables.
@@ -108,7 +118,7 @@ impl Region {
     /// Calls `f` with the chunk that page `pgoff` of the mapping is in, and the page's place there.
     pub(crate) fn with_page<R>(&self, pgoff: u64, f: impl FnOnce(&Chunk, usize) -> R) -> Option<R> {
         let inner = self.inner.lock();
-        match layout::place(pgoff)? {
+        match self.layout.place(pgoff)? {
             Place::If(i) => inner.ifs.get(i).map(|o| f(&o.mem, 0)),
             Place::Ring(i, page) => inner.rings.get(i).map(|o| f(&o.mem, page)),
             Place::Bufs(i, page) => inner.chunks.get(i).map(|c| f(&c.mem, page)),
@@ -129,7 +139,7 @@ impl Inner {
             return Ok((i, self.ifs[i].mem.clone()));
         }
         let i = self.ifs.len();
-        if i == layout::IF_COUNT {
+        if i == self.layout.if_count() {
             return Err(ENOMEM);
         }
         let mem = Arc::new(Chunk::new(1)?, GFP_KERNEL)?;
@@ -148,22 +158,29 @@ impl Inner {
         }
     }
 
-    /// A fresh, zeroed ring object and its number.
+    /// A fresh, zeroed ring object of at least that many bytes, and its number. Its address space
+    /// beyond them has no pages.
     ///
     /// # Errors
     ///
-    /// ENOMEM: none left, or no memory.
-    pub(crate) fn alloc_ring(&mut self) -> Result<(usize, Arc<Chunk>)> {
-        if let Some(i) = self.rings.iter().position(|o| !o.used) {
+    /// ENOMEM: none left or none so large, or no memory.
+    pub(crate) fn alloc_ring(&mut self, bytes: usize) -> Result<(usize, Arc<Chunk>)> {
+        let pages = bytes.div_ceil(PAGE);
+        if pages > self.layout.ring_size() / PAGE {
+            return Err(ENOMEM);
+        }
+        // The pages of an object stay what they are: a program may have them mapped.
+        let fits = |o: &RingObject| !o.used && o.mem.pages() >= pages;
+        if let Some(i) = self.rings.iter().position(fits) {
             self.rings[i].used = true;
             self.rings[i].mem.clear();
             return Ok((i, self.rings[i].mem.clone()));
         }
         let i = self.rings.len();
-        if i == layout::RING_COUNT {
+        if i == self.layout.ring_count() {
             return Err(ENOMEM);
         }
-        let mem = Arc::new(Chunk::new(layout::RING_PAGES)?, GFP_KERNEL)?;
+        let mem = Arc::new(Chunk::new(pages)?, GFP_KERNEL)?;
         let object = RingObject {
             mem: mem.clone(),
             used: true,
@@ -203,7 +220,7 @@ impl Inner {
             maps.users += 1;
             return Ok(());
         }
-        let mut maps = KVec::with_capacity(self.chunks.len(), GFP_KERNEL)?;
+        let mut maps = KVVec::with_capacity(self.chunks.len(), GFP_KERNEL)?;
         for chunk in &self.chunks {
             maps.push(DmaMap::new(dev, &chunk.mem)?, GFP_KERNEL)?;
         }
@@ -230,31 +247,27 @@ impl Inner {
 
     /// Bus address of a buffer for an attached device, and whether it must be synced by hand.
     pub(crate) fn bus(&self, dev: &DmaDevice, buf: u32) -> Option<(u64, bool)> {
-        let (chunk, offset) = layout::buffer(buf)?;
+        let (chunk, at) = self.layout.buffer(buf)?;
         let map = self
             .maps
             .iter()
             .find(|m| m.dev.same(dev))?
             .maps
             .get(chunk)?;
-        Some((map.bus(offset)?, map.needs_sync()))
+        Some((map.bus(at * self.layout.buf_size())?, map.needs_sync()))
     }
 
     /// Who holds a buffer; `None` for an index no buffer has.
     pub(crate) fn owner(&self, buf: u32) -> Option<Owner> {
-        let (chunk, offset) = layout::buffer(buf)?;
-        self.chunks
-            .get(chunk)?
-            .owner
-            .get(offset / BUF_SIZE)
-            .copied()
+        let (chunk, at) = self.layout.buffer(buf)?;
+        self.chunks.get(chunk)?.owner.get(at).copied()
     }
 
     /// Changes who holds a buffer.
     pub(crate) fn set_owner(&mut self, buf: u32, owner: Owner) {
-        if let Some((chunk, offset)) = layout::buffer(buf) {
+        if let Some((chunk, at)) = self.layout.buffer(buf) {
             let chunk = self.chunks.get_mut(chunk);
-            if let Some(place) = chunk.and_then(|c| c.owner.get_mut(offset / BUF_SIZE)) {
+            if let Some(place) = chunk.and_then(|c| c.owner.get_mut(at)) {
                 *place = owner;
             }
         }
@@ -262,18 +275,20 @@ impl Inner {
 
     /// The bytes of a buffer that was given out.
     pub(crate) fn bytes(&self, buf: u32, len: usize) -> Option<RawBytes> {
-        let (chunk, offset) = layout::buffer(buf)?;
+        let (chunk, at) = self.layout.buffer(buf)?;
         let chunk = self.chunks.get(chunk)?;
-        if *chunk.owner.get(offset / BUF_SIZE)? == Owner::Free {
+        if *chunk.owner.get(at)? == Owner::Free {
             return None;
         }
-        chunk.mem.bytes(offset, len.min(BUF_SIZE))
+        let size = self.layout.buf_size();
+        chunk.mem.bytes(at * size, len.min(size))
     }
 
     /// The first word of a buffer that was given out: extra buffers are chained through it.
     pub(crate) fn link(&self, buf: u32) -> Option<&crate::shm::Shared<u32>> {
-        let (chunk, offset) = layout::buffer(buf)?;
-        self.chunks.get(chunk)?.mem.word(offset)
+        let (chunk, at) = self.layout.buffer(buf)?;
+        let chunk = self.chunks.get(chunk)?;
+        chunk.mem.word(at * self.layout.buf_size())
     }
 
     /// Takes a buffer from the pool, adding pages if it is empty.
@@ -309,16 +324,18 @@ impl Inner {
     /// Adds a run of buffers to the pool, mapped for every attached device.
     pub(crate) fn populate(&mut self) -> Result {
         let at = self.chunks.len();
-        if at == CHUNK_COUNT {
+        let count = self.layout.chunk_bufs(at);
+        if count == 0 {
             return Err(ENOMEM);
         }
+        let first = at * self.layout.bufs_per_chunk();
         // All that can fail comes first; what was done is undone by the loop's reverse below.
         self.free
-            .reserve((at + 1) * BUFS_PER_CHUNK - self.free.len(), GFP_KERNEL)?;
+            .reserve(first + count - self.free.len(), GFP_KERNEL)?;
         self.chunks.reserve(1, GFP_KERNEL)?;
         let chunk = BufChunk {
-            mem: Chunk::new(CHUNK_PAGES)?,
-            owner: KVec::from_elem(Owner::Free, BUFS_PER_CHUNK, GFP_KERNEL)?,
+            mem: Chunk::new(self.layout.chunk_pages(at))?,
+            owner: KVec::from_elem(Owner::Free, count, GFP_KERNEL)?,
         };
         for i in 0..self.maps.len() {
             let mapped = DmaMap::new(&self.maps[i].dev, &chunk.mem)
@@ -331,9 +348,9 @@ impl Inner {
             }
         }
         self.chunks.push(chunk, GFP_KERNEL)?;
-        let first = (at * BUFS_PER_CHUNK) as u32;
+        let first = first as u32;
         // The last goes first, so that buffers are handed out in rising order.
-        for buf in (first.max(layout::FIRST_BUF)..first + BUFS_PER_CHUNK as u32).rev() {
+        for buf in (first.max(FIRST_BUF)..first + count as u32).rev() {
             let _ = self.free.push_within_capacity(buf);
         }
         Ok(())

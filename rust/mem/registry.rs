@@ -9,6 +9,7 @@ use kernel::error::Result;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
+use super::layout::Layout;
 use super::region::{Key, Region};
 use crate::os::Caller;
 
@@ -65,7 +66,7 @@ impl Lease {
         let id = (1..=u16::MAX)
             .find(|id| registry.iter().all(|e| e.region.id != *id))
             .ok_or(ENOMEM)?;
-        let region = Arc::pin_init(Region::new(id, key), GFP_KERNEL)?;
+        let region = Arc::pin_init(Region::new(id, key, Layout::FLOOR), GFP_KERNEL)?;
         region.lock().populate()?;
         registry.push(
             Entry {
@@ -97,18 +98,19 @@ impl Drop for Lease {
     }
 }
 
-/// The id of the caller's region that a request means; 0 where it is the default, not yet in use.
+/// Id and layout of the caller's region that a request means; id 0 where it is the default, not yet
+/// in use.
 ///
 /// # Errors
 ///
 /// EINVAL: no region of the caller has that id.
-pub(crate) fn find(caller: &Caller, mem_id: u16) -> Result<u16> {
+pub(crate) fn find(caller: &Caller, mem_id: u16) -> Result<(u16, Layout)> {
     let key = Key::of(caller);
     let registry = REGISTRY.lock();
     let found = registry.iter().find(|e| e.region.is(key, mem_id));
     match found {
-        Some(entry) => Ok(entry.region.id),
-        None if mem_id == 0 => Ok(0),
+        Some(entry) => Ok((entry.region.id, *entry.region.layout())),
+        None if mem_id == 0 => Ok((0, Layout::FLOOR)),
         None => Err(EINVAL),
     }
 }

@@ -8,7 +8,7 @@ use kernel::prelude::*;
 
 use super::chunk::Chunk;
 use crate::ffi;
-use crate::mem::layout::{BUF_SIZE, PAGE};
+use crate::mem::layout::PAGE;
 
 /// A counted reference to the device that does the DMA.
 ///
@@ -39,17 +39,18 @@ impl DmaDevice {
         self.0 == other.0
     }
 
-    /// Makes a buffer the NIC wrote readable; only needed where [`DmaMap::needs_sync`] says so.
-    pub(crate) fn sync_for_cpu(&self, bus: u64) {
+    /// Makes a buffer of `len` bytes the NIC wrote readable; only needed where
+    /// [`DmaMap::needs_sync`] says so.
+    pub(crate) fn sync_for_cpu(&self, bus: u64, len: usize) {
         // SAFETY: The device is valid; a wrong address would be refused by the DMA layer's debug
         // checks, and comes from a `DmaMap` of this device.
-        unsafe { ffi::nm_dma_sync_for_cpu(self.0, bus, BUF_SIZE as u32) };
+        unsafe { ffi::nm_dma_sync_for_cpu(self.0, bus, len as u32) };
     }
 
-    /// Makes a buffer ready for the NIC to write; as above.
-    pub(crate) fn sync_for_device(&self, bus: u64) {
+    /// Makes a buffer ready for the NIC to read or write; as above.
+    pub(crate) fn sync_for_device(&self, bus: u64, len: usize) {
         // SAFETY: As in `sync_for_cpu`.
-        unsafe { ffi::nm_dma_sync_for_device(self.0, bus, BUF_SIZE as u32) };
+        unsafe { ffi::nm_dma_sync_for_device(self.0, bus, len as u32) };
     }
 }
 

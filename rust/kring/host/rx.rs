@@ -10,7 +10,7 @@ use kernel::sync::{new_mutex, Arc, Mutex};
 
 use super::{fill, free, status};
 use crate::kring::{Shm, Status, Sync};
-use crate::mem::layout;
+use crate::mem::layout::ring_bytes;
 use crate::mem::region::Region;
 use crate::os::wait::Wakers;
 use crate::ring::{self, Pointers};
@@ -47,8 +47,8 @@ impl HostRx {
         ringid: u16,
         wakers: Wakers,
     ) -> Result<Arc<Self>> {
-        let (object, mem) = region.lock().alloc_ring()?;
-        let shm = Shm::new(object, mem, slots, ringid, 0);
+        let (object, mem) = region.lock().alloc_ring(ring_bytes(slots, false))?;
+        let shm = Shm::new(region.layout(), object, mem, slots, ringid, 0);
         let undo = region.clone();
         let ring = Arc::pin_init(
             pin_init!(HostRx {
@@ -71,7 +71,7 @@ impl HostRx {
 
     /// Offset of the ring object in the region.
     pub(crate) fn offset(&self) -> usize {
-        layout::ring_offset(self.shm.object)
+        self.shm.offset()
     }
 
     /// What the listing shows.

@@ -12,7 +12,7 @@ use kernel::sync::{new_mutex, Arc, Mutex};
 
 use super::{fill, free, status};
 use crate::kring::{Shm, Status, Sync};
-use crate::mem::layout::{self, BUF_SIZE};
+use crate::mem::layout::ring_bytes;
 use crate::mem::region::{Inner, Region};
 use crate::os::netdev::NetDev;
 use crate::os::skb::Batch;
@@ -56,8 +56,8 @@ impl HostTx {
         queue: u32,
     ) -> Result<Arc<Self>> {
         let batch = KBox::new(Batch::new(), GFP_KERNEL)?;
-        let (object, mem) = region.lock().alloc_ring()?;
-        let shm = Shm::new(object, mem, slots, ringid, 1);
+        let (object, mem) = region.lock().alloc_ring(ring_bytes(slots, false))?;
+        let shm = Shm::new(region.layout(), object, mem, slots, ringid, 1);
         let undo = region.clone();
         let ring = Arc::pin_init(
             pin_init!(HostTx {
@@ -82,7 +82,7 @@ impl HostTx {
 
     /// Offset of the ring object in the region.
     pub(crate) fn offset(&self) -> usize {
-        layout::ring_offset(self.shm.object)
+        self.shm.offset()
     }
 
     /// What the listing shows.
@@ -192,7 +192,8 @@ impl HostTx {
             let more = flags & NS_MOREFRAG != 0 && at != head;
             pieces += 1;
             bytes += u64::from(len);
-            let fits = len != 0 && usize::from(len) <= BUF_SIZE && pieces <= MAX_FRAGS as u64;
+            let fits =
+                len != 0 && usize::from(len) <= self.shm.buf_size() && pieces <= MAX_FRAGS as u64;
             match fits.then(|| mem.bytes(buf, usize::from(len))).flatten() {
                 Some(piece) if good => batch.push(piece, more),
                 _ => good = false,

@@ -33,7 +33,7 @@ impl NicClient for RxRing {
             match kring.armed.get(slot) {
                 Some(armed) if (i as u32) < kernel && *armed != Armed::NONE => {
                     if kring.needs_sync {
-                        self.dev.sync_for_device(armed.bus);
+                        self.sync_for_device(armed.bus);
                     }
                     rx82599::arm(desc, armed);
                 }

@@ -63,7 +63,7 @@ impl RxRing {
             kring.needs_sync |= sync;
             *place = Armed::new(buf, bus);
             if sync {
-                self.dev.sync_for_device(bus);
+                self.sync_for_device(bus);
             }
             rx82599::arm(desc, place);
         }

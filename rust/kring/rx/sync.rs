@@ -4,7 +4,6 @@
 
 use super::{Kring, RxRing};
 use crate::kring::Sync;
-use crate::mem::layout::BUF_SIZE;
 use crate::nic::rx82599::{self, Import};
 use crate::os::nic::NicRing;
 use crate::ring::{self, advance, distance, prev, Pointers};
@@ -98,11 +97,12 @@ impl RxRing {
         let slots = self.shm.slots();
         let descs = nic.descs();
         let armed = &kring.armed;
+        let buf_size = self.shm.buf_size();
         let mut got = Import::default();
         ring::runs(kring.next_clean, kring.hwtail, n, room, |d, s, len| {
             let to = s + len;
             match (descs.get(d..d + len), slots.get(s..to), armed.get(s..to)) {
-                (Some(d), Some(s), Some(a)) => rx82599::import(d, s, a, BUF_SIZE as u32, &mut got),
+                (Some(d), Some(s), Some(a)) => rx82599::import(d, s, a, buf_size as u32, &mut got),
                 _ => 0,
             }
         });
@@ -113,7 +113,7 @@ impl RxRing {
             for i in 0..got.complete {
                 let at = advance(kring.hwtail, i, n) as usize;
                 if let Some(armed) = kring.armed.get(at) {
-                    self.dev.sync_for_cpu(armed.bus);
+                    self.dev.sync_for_cpu(armed.bus, buf_size);
                 }
             }
         }
@@ -143,7 +143,7 @@ impl RxRing {
                     break;
                 };
                 if kring.needs_sync {
-                    aa.iter().for_each(|a| self.dev.sync_for_device(a.bus));
+                    aa.iter().for_each(|a| self.sync_for_device(a.bus));
                 }
                 done += rx82599::refill(ds, ss, aa);
                 if done == len {
