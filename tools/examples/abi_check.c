@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Compile-time check of the layouts and ioctl numbers of net/netmap.h, in C99 and
- * C++11, and a run-time check of nm_parse(); prints KTAP.
+ * Compile-time check of the layouts, numbers and ioctls of net/netmap.h, in C99 and
+ * C++11, and a run-time check of both parsers of port names; prints KTAP.
  */
 #define _DEFAULT_SOURCE
 #define NETMAP_WITH_LIBS
 #include <net/netmap_user.h>
+#include <libnetmap.h>
 #include <stddef.h>
 
 #define CHECK(name, cond) typedef char check_##name[(cond) ? 1 : -1]
@@ -51,6 +52,37 @@ AT(nmreq_port_info_get, nr_tx_slots, 8); AT(nmreq_port_info_get, nr_mem_id, 24);
 SIZE(nmreq_pools_info, 64);
 AT(nmreq_pools_info, nr_if_pool_offset, 16); AT(nmreq_pools_info, nr_buf_pool_offset, 48);
 AT(nmreq_pools_info, nr_buf_pool_objsize, 60);
+AT(nmreq_pools_info, nr_mem_id, 8); AT(nmreq_pools_info, nr_if_pool_objtotal, 24);
+AT(nmreq_pools_info, nr_if_pool_objsize, 28); AT(nmreq_pools_info, nr_ring_pool_offset, 32);
+AT(nmreq_pools_info, nr_ring_pool_objtotal, 40);
+AT(nmreq_pools_info, nr_ring_pool_objsize, 44);
+AT(nmreq_pools_info, nr_buf_pool_objtotal, 56);
+SIZE(nmreq_vale_attach, 64); AT(nmreq_vale_attach, port_index, 56);
+SIZE(nmreq_vale_detach, 8);
+SIZE(nmreq_vale_list, 8); AT(nmreq_vale_list, nr_port_idx, 4);
+SIZE(nmreq_port_hdr, 8);
+SIZE(nmreq_vale_newif, 16); AT(nmreq_vale_newif, nr_rx_slots, 4);
+AT(nmreq_vale_newif, nr_tx_rings, 8); AT(nmreq_vale_newif, nr_rx_rings, 10);
+AT(nmreq_vale_newif, nr_mem_id, 12);
+SIZE(nmreq_vale_polling, 16); AT(nmreq_vale_polling, nr_first_cpu_id, 4);
+AT(nmreq_vale_polling, nr_num_polling_cpus, 8);
+SIZE(nmreq_sync_kloop_start, 8);
+SIZE(nm_csb_atok, 64); AT(nm_csb_atok, cur, 4); AT(nm_csb_atok, appl_need_kick, 8);
+AT(nm_csb_atok, sync_flags, 12);
+SIZE(nm_csb_ktoa, 64); AT(nm_csb_ktoa, hwtail, 4); AT(nm_csb_ktoa, kern_need_kick, 8);
+SIZE(nmreq_opt_extmem, 96); AT(nmreq_opt_extmem, nro_usrptr, 24);
+AT(nmreq_opt_extmem, nro_info, 32);
+SIZE(nm_kloop_eventfd, 8); AT(nm_kloop_eventfd, irqfd, 4);
+SIZE(nmreq_opt_sync_kloop_eventfds, 24); AT(nmreq_opt_sync_kloop_eventfds, eventfds, 24);
+SIZE(nmreq_opt_sync_kloop_mode, 32); AT(nmreq_opt_sync_kloop_mode, mode, 24);
+SIZE(nmreq_opt_csb, 40); AT(nmreq_opt_csb, csb_atok, 24); AT(nmreq_opt_csb, csb_ktoa, 32);
+SIZE(nmreq_opt_offsets, 56); AT(nmreq_opt_offsets, nro_max_offset, 24);
+AT(nmreq_opt_offsets, nro_initial_offset, 32); AT(nmreq_opt_offsets, nro_offset_bits, 40);
+AT(nmreq_opt_offsets, nro_tx_align, 44); AT(nmreq_opt_offsets, nro_min_gap, 48);
+SIZE(nmreq_opt_rx_meta, 40); AT(nmreq_opt_rx_meta, nro_meta_ofs, 24);
+AT(nmreq_opt_rx_meta, nro_meta_size, 28); AT(nmreq_opt_rx_meta, nro_spare, 32);
+SIZE(nm_rx_meta, 32); AT(nm_rx_meta, hash, 8); AT(nm_rx_meta, vlan, 12);
+AT(nm_rx_meta, ptype, 14); AT(nm_rx_meta, flags, 16); AT(nm_rx_meta, spare, 20);
 SIZE(nm_queue_req, 16);
 SIZE(nm_queue_info, 256);
 AT(nm_queue_info, nq_name, 16); AT(nm_queue_info, nq_state, 32);
@@ -63,6 +95,20 @@ CHECK(nioctxsync, NIOCTXSYNC == 0x6994);
 CHECK(niocrxsync, NIOCRXSYNC == 0x6995);
 CHECK(niocconfig, NIOCCONFIG == 0xc1106996);
 CHECK(niocctrl, NIOCCTRL == 0xc0586997);
+CHECK(requests, NETMAP_REQ_REGISTER == 1 && NETMAP_REQ_PORT_INFO_GET == 2 &&
+      NETMAP_REQ_VALE_ATTACH == 3 && NETMAP_REQ_VALE_DETACH == 4 &&
+      NETMAP_REQ_VALE_LIST == 5 && NETMAP_REQ_PORT_HDR_SET == 6 &&
+      NETMAP_REQ_PORT_HDR_GET == 7 && NETMAP_REQ_VALE_NEWIF == 8 &&
+      NETMAP_REQ_VALE_DELIF == 9 && NETMAP_REQ_VALE_POLLING_ENABLE == 10 &&
+      NETMAP_REQ_VALE_POLLING_DISABLE == 11 && NETMAP_REQ_POOLS_INFO_GET == 12 &&
+      NETMAP_REQ_SYNC_KLOOP_START == 13 && NETMAP_REQ_SYNC_KLOOP_STOP == 14 &&
+      NETMAP_REQ_CSB_ENABLE == 15);
+CHECK(options, NETMAP_REQ_OPT_EXTMEM == 1 && NETMAP_REQ_OPT_SYNC_KLOOP_EVENTFDS == 2 &&
+      NETMAP_REQ_OPT_CSB == 3 && NETMAP_REQ_OPT_SYNC_KLOOP_MODE == 4 &&
+      NETMAP_REQ_OPT_OFFSETS == 5 && NETMAP_REQ_OPT_MAX == 6);
+CHECK(modes, NR_REG_ALL_NIC == 1 && NR_REG_SW == 2 && NR_REG_NIC_SW == 3 &&
+      NR_REG_ONE_NIC == 4 && NR_REG_PIPE_MASTER == 5 && NR_REG_PIPE_SLAVE == 6 &&
+      NR_REG_NULL == 7 && NR_REG_ONE_SW == 8);
 CHECK(niocqadd, NIOCQADD == 0x401069a0);
 CHECK(niocqdel, NIOCQDEL == 0x401069a1);
 CHECK(niocqnext, NIOCQNEXT == 0xc10069a2);
@@ -92,6 +138,82 @@ static void expect(const char *name, int ret, const char *ifname, unsigned int r
 	}
 }
 
+/* libnetmap's grammar; `options` is the number of options the name asks for. */
+static void expect_port(const char *name, int ret, const char *ifname, unsigned int mode,
+			unsigned int ring, unsigned int flags, unsigned int mem_id,
+			int options)
+{
+	struct nmport_d *d = nmport_prepare(name);
+	struct nmreq_option *o;
+	int n = 0, saved = errno;
+
+	tests++;
+	if (d)
+		nmreq_foreach_option(&d->hdr, o)
+			n++;
+	if ((d == NULL) != (ret != 0) || (!d && saved != EINVAL) ||
+	    (d && (strcmp(d->hdr.nr_name, ifname) || d->reg.nr_mode != mode ||
+	     d->reg.nr_ringid != ring || d->reg.nr_flags != flags ||
+	     d->reg.nr_mem_id != mem_id || n != options))) {
+		printf("not ok %d nmport_parse.%s\n", tests, name);
+		if (d)
+			printf("# got '%s' mode %u ring %u flags %#llx mem %u, %d options\n",
+			       d->hdr.nr_name, d->reg.nr_mode, d->reg.nr_ringid,
+			       (unsigned long long)d->reg.nr_flags, d->reg.nr_mem_id, n);
+		else
+			printf("# refused, errno %d\n", saved);
+		failed++;
+	} else {
+		printf("ok %d nmport_parse.%s\n", tests, name);
+	}
+	if (d)
+		nmport_undo_prepare(d);
+}
+
+static void port_names(void)
+{
+	const unsigned int tilde = NR_RX_RINGS_ONLY | NR_PUTBACK;
+
+	nmctx_get()->verbose = 0;
+	expect_port("netmap:eth3", 0, "eth3", NR_REG_ALL_NIC, 0, 0, 0, 0);
+	expect_port("netmap:eth3-4", 0, "eth3", NR_REG_ONE_NIC, 4, 0, 0, 0);
+	expect_port("netmap:eth3^", 0, "eth3", NR_REG_SW, 0, 0, 0, 0);
+	expect_port("netmap:eth3^1", 0, "eth3", NR_REG_ONE_SW, 1, 0, 0, 0);
+	expect_port("netmap:eth3*", 0, "eth3", NR_REG_NIC_SW, 0, 0, 0, 0);
+	expect_port("netmap:eth3~4", 0, "eth3", NR_REG_ONE_NIC, 4, tilde, 0, 0);
+	expect_port("netmap:eth3~", 0, "eth3", NR_REG_ONE_NIC, 0, tilde | NR_NO_RINGS, 0, 0);
+	expect_port("netmap:eth3-4/R", 0, "eth3", NR_REG_ONE_NIC, 4, NR_RX_RINGS_ONLY, 0, 0);
+	expect_port("netmap:eth3/xT@7", 0, "eth3", NR_REG_ALL_NIC, 0,
+		    NR_EXCLUSIVE | NR_TX_RINGS_ONLY, 7, 0);
+	expect_port("netmap:eth3@share:9", 0, "eth3", NR_REG_ALL_NIC, 0, 0, 9, 0);
+	expect_port("netmap:x{ab", 0, "x{ab", NR_REG_ALL_NIC, 0, 0, 0, 0);
+	expect_port("netmap:x}1/x", 0, "x}1", NR_REG_ALL_NIC, 0, NR_EXCLUSIVE, 0, 0);
+	expect_port("vale0:a-2", 0, "vale0:a", NR_REG_ONE_NIC, 2, 0, 0, 0);
+	expect_port("netmap:eth3@conf:rings=2,host-tx-rings=3", 0, "eth3", NR_REG_ALL_NIC,
+		    0, 0, 0, 0);
+	expect_port("netmap:eth3@offset:initial=64", -1, "", 0, 0, 0, 0, 0);
+	nmport_enable_option("offset");
+	expect_port("netmap:eth3@5@offset:initial=64,bits=16", 0, "eth3", NR_REG_ALL_NIC,
+		    0, 0, 5, 1);
+	nmport_disable_option("conf");
+	expect_port("netmap:eth3@conf:rings=2", -1, "", 0, 0, 0, 0, 0);
+	expect_port("eth3", -1, "", 0, 0, 0, 0, 0);
+	expect_port("netmap:", -1, "", 0, 0, 0, 0, 0);
+	expect_port("vale", -1, "", 0, 0, 0, 0, 0);
+	expect_port("netmap:vale0:0", -1, "", 0, 0, 0, 0, 0);
+	expect_port("netmap:eth3-", -1, "", 0, 0, 0, 0, 0);
+	expect_port("netmap:eth3-4095", -1, "", 0, 0, 0, 0, 0);
+	expect_port("netmap:eth3-4^", -1, "", 0, 0, 0, 0, 0);
+	expect_port("netmap:eth3*1", -1, "", 0, 0, 0, 0, 0);
+	expect_port("netmap:eth3/RT", -1, "", 0, 0, 0, 0, 0);
+	expect_port("netmap:eth3/q", -1, "", 0, 0, 0, 0, 0);
+	expect_port("netmap:eth3@70000", -1, "", 0, 0, 0, 0, 0);
+	expect_port("netmap:eth3@bogus:x=1", -1, "", 0, 0, 0, 0, 0);
+	expect_port("netmap:eth3@offset:colour=1", -1, "", 0, 0, 0, 0, 0);
+	expect_port("netmap:x{", -1, "", 0, 0, 0, 0, 0);
+	expect_port("netmap:averyveryverylongname", -1, "", 0, 0, 0, 0, 0);
+}
+
 int main(void)
 {
 	const unsigned int tilde = NR_REG_ONE_NIC | NR_RX_RINGS_ONLY | NR_PUTBACK;
@@ -115,6 +237,7 @@ int main(void)
 	expect("netmap:eth3/q", -1, "", 0, 0, 0);
 	expect("netmap:eth3@x", -1, "", 0, 0, 0);
 	expect("netmap:averyveryverylongname", -1, "", 0, 0, 0);
+	port_names();
 	printf("1..%d\n", tests);
 	return failed != 0;
 }

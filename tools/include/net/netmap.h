@@ -243,7 +243,7 @@ struct nmreq_port_info_get {
 };
 
 struct nmreq_pools_info {
-	uint64_t	nr_memsize;
+	uint64_t	nr_memsize;	/* in with EXTMEM, 0 for all; out */
 	uint16_t	nr_mem_id;
 	uint16_t	pad1[3];
 	uint64_t	nr_if_pool_offset;
@@ -257,6 +257,122 @@ struct nmreq_pools_info {
 	uint32_t	nr_buf_pool_objsize;
 };
 
+/* Of a VALE switch. */
+struct nmreq_vale_attach {
+	struct nmreq_register reg;
+	uint32_t	port_index;	/* out */
+	uint32_t	pad1;
+};
+
+struct nmreq_vale_detach {
+	uint32_t	port_index;	/* out */
+	uint32_t	pad1;
+};
+
+struct nmreq_vale_list {
+	uint16_t	nr_bridge_idx;
+	uint16_t	pad1;
+	uint32_t	nr_port_idx;
+};
+
+struct nmreq_vale_newif {
+	uint32_t	nr_tx_slots;
+	uint32_t	nr_rx_slots;
+	uint16_t	nr_tx_rings;
+	uint16_t	nr_rx_rings;
+	uint16_t	nr_mem_id;
+	uint16_t	pad1;
+};
+
+#define NETMAP_POLLING_MODE_SINGLE_CPU	1
+#define NETMAP_POLLING_MODE_MULTI_CPU	2
+
+struct nmreq_vale_polling {
+	uint32_t	nr_mode;
+	uint32_t	nr_first_cpu_id;
+	uint32_t	nr_num_polling_cpus;
+	uint32_t	pad1;
+};
+
+/* PORT_HDR_SET, PORT_HDR_GET: bytes of virtio-net header before each packet. */
+struct nmreq_port_hdr {
+	uint32_t	nr_hdr_len;	/* 0, 10 or 12 */
+	uint32_t	pad1;
+};
+
+/*
+ * The kernel loop: a thread of the program stays in the kernel and syncs the
+ * rings of the file, by way of the two arrays below instead of the sync ioctls.
+ */
+struct nmreq_sync_kloop_start {
+	uint32_t	sleep_us;	/* between rounds, at most 1000000 */
+	uint32_t	pad1;
+};
+
+/* One per ring, TX rings first: program to kernel. Arrays are aligned to 64. */
+struct nm_csb_atok {
+	uint32_t	head;
+	uint32_t	cur;
+	uint32_t	appl_need_kick;	/* the program wants an event */
+	uint32_t	sync_flags;
+	uint32_t	pad[12];
+};
+
+/* And kernel to program. */
+struct nm_csb_ktoa {
+	uint32_t	hwcur;
+	uint32_t	hwtail;
+	uint32_t	kern_need_kick;	/* the kernel wants an event */
+	uint32_t	pad[13];
+};
+
+/*
+ * Options of a request
+ */
+
+/* REGISTER: the port's memory is the program's own, at nro_usrptr. */
+struct nmreq_opt_extmem {
+	struct nmreq_option nro_opt;
+	uint64_t	nro_usrptr;
+	struct nmreq_pools_info nro_info; /* layout wished for; out: made */
+};
+
+/* SYNC_KLOOP_START: eventfds instead of polling, one pair per ring. */
+struct nm_kloop_eventfd {
+	int32_t		ioeventfd;	/* program to kernel */
+	int32_t		irqfd;		/* kernel to program, -1 is none */
+};
+
+struct nmreq_opt_sync_kloop_eventfds {
+	struct nmreq_option nro_opt;
+	__extension__ struct nm_kloop_eventfd eventfds[];
+};
+
+struct nmreq_opt_sync_kloop_mode {
+	struct nmreq_option nro_opt;
+#define NM_OPT_SYNC_KLOOP_DIRECT_TX	0x1	/* TX within the kick */
+#define NM_OPT_SYNC_KLOOP_DIRECT_RX	0x2	/* RX within the interrupt */
+	uint32_t	mode;
+	uint32_t	pad1;
+};
+
+/* REGISTER, CSB_ENABLE: head, cur, hwcur and hwtail live in these arrays. */
+struct nmreq_opt_csb {
+	struct nmreq_option nro_opt;
+	uint64_t	csb_atok;
+	uint64_t	csb_ktoa;
+};
+
+/* REGISTER: packets do not start at the start of their buffers. */
+struct nmreq_opt_offsets {
+	struct nmreq_option nro_opt;
+	uint64_t	nro_max_offset;
+	uint64_t	nro_initial_offset;
+	uint32_t	nro_offset_bits; /* of slot.ptr; out: granted */
+	uint32_t	nro_tx_align;
+	uint64_t	nro_min_gap;
+};
+
 #define NIOCGINFO	_IOWR('i', 145, struct nmreq)
 #define NIOCREGIF	_IOWR('i', 146, struct nmreq)
 #define NIOCTXSYNC	_IO('i', 148)
@@ -265,11 +381,31 @@ struct nmreq_pools_info {
 #define NIOCCTRL	_IOWR('i', 151, struct nmreq_header)
 
 /*
- * Our additions: one RX queue at a time.  See Documentation/netmap-api.md.
+ * Our additions.  See Documentation/netmap-api.md.
  */
 
 #define NR_PUTBACK		0x1000000 /* host TX ring too, though only RX is bound */
 #define NR_NO_RINGS		0x2000000 /* no NIC ring yet: NIOCQADD brings them */
+#define NR_PRIVATE_MEM		0x4000000 /* memory that no other file shares unasked */
+
+/* REGISTER: RX rings with an entry of metadata beside each slot. */
+#define NETMAP_REQ_OPT_RX_META	0x4e4d01
+
+struct nmreq_opt_rx_meta {
+	struct nmreq_option nro_opt;
+	uint32_t	nro_meta_ofs;	/* out: bytes from the ring to entry 0 */
+	uint32_t	nro_meta_size;	/* out: bytes of an entry */
+	uint64_t	nro_spare;	/* 0 */
+};
+
+struct nm_rx_meta {
+	uint64_t	tstamp_ns;	/* the card's clock, if NM_META_TSTAMP */
+	uint32_t	hash;		/* RSS hash, if NM_META_HASH */
+	uint16_t	vlan;		/* tag, if NM_META_VLAN */
+	uint16_t	ptype;		/* packet type of the card */
+	uint32_t	flags;		/* NM_META_* */
+	uint32_t	spare[3];
+};
 
 #define NM_QUEUE_VERSION	1
 
@@ -280,7 +416,13 @@ struct nm_queue_req {
 	uint32_t	nq_spare;	/* 0 */
 };
 
-enum nm_queue_kind { NQ_KIND_PORT, NQ_KIND_RX, NQ_KIND_HOST_TX };
+enum nm_queue_kind {
+	NQ_KIND_PORT,
+	NQ_KIND_RX,
+	NQ_KIND_HOST_TX,
+	NQ_KIND_TX,
+	NQ_KIND_HOST_RX
+};
 
 enum nm_queue_state {
 	NQ_STATE_KERNEL,	/* the kernel's */

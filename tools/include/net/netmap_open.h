@@ -39,6 +39,25 @@
 	} while (0)
 #endif
 
+/* Nothing, and D() at most `lps` times a second. */
+#ifndef ND
+#define ND(...)		do { } while (0)
+#endif
+#ifndef RD
+#define RD(lps, ...)							\
+	do {								\
+		static int _rd_second, _rd_lines;			\
+		struct timeval _rd_now;					\
+		gettimeofday(&_rd_now, NULL);				\
+		if (_rd_second != (int)_rd_now.tv_sec) {		\
+			_rd_second = (int)_rd_now.tv_sec;		\
+			_rd_lines = 0;					\
+		}							\
+		if (_rd_lines++ < (lps))				\
+			D(__VA_ARGS__);					\
+	} while (0)
+#endif
+
 struct nm_desc;
 
 struct nm_pkthdr {		/* begins as pcap_pkthdr */
@@ -83,8 +102,9 @@ struct nm_desc {
 	char		msg[NM_ERRBUF_SIZE];
 };
 
-#define IS_NETMAP_DESC(d)	((d) && (d)->self == (d))
-#define NETMAP_FD(d)		((d)->fd)
+#define P2NMD(p)		((const struct nm_desc *)(const void *)(p))
+#define IS_NETMAP_DESC(d)	((d) && P2NMD(d)->self == P2NMD(d))
+#define NETMAP_FD(d)		(P2NMD(d)->fd)
 
 /* Flags of nm_open(), above the NR_* ones that go into nr_flags. */
 enum {

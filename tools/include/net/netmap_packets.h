@@ -15,31 +15,16 @@ nm_inject(struct nm_desc *d, const void *buf, size_t size)
 	if (d->last_tx_ring < d->first_tx_ring)
 		return 0;	/* no TX ring is bound */
 	for (r = 0; r < n; r++) {
-		uint32_t ri = d->cur_tx_ring + r, i, frags;
-		const char *from = (const char *)buf;
+		uint32_t ri = d->cur_tx_ring + r;
 		struct netmap_ring *ring;
-		size_t left = size;
 
 		if (ri > d->last_tx_ring)
 			ri -= n;
 		if (!d->nifp->ring_ofs[ri])
 			continue;
 		ring = NETMAP_TXRING(d->nifp, ri);
-		frags = size ? (uint32_t)((size - 1) / ring->nr_buf_size + 1) : 1;
-		if (frags > NETMAP_MAX_FRAGS || nm_ring_space(ring) < frags)
+		if (!nm_ring_inject(ring, buf, size))
 			continue;
-		for (i = ring->cur; frags--; i = nm_ring_next(ring, i)) {
-			struct netmap_slot *slot = &ring->slot[i];
-			size_t part = left < ring->nr_buf_size ? left :
-				      ring->nr_buf_size;
-
-			memcpy(NETMAP_BUF(ring, slot->buf_idx), from, part);
-			slot->len = (uint16_t)part;
-			slot->flags = frags ? NS_MOREFRAG : 0;
-			from += part;
-			left -= part;
-		}
-		ring->head = ring->cur = i;
 		d->cur_tx_ring = (uint16_t)ri;
 		return (int)size;
 	}

@@ -10,6 +10,8 @@
 #define _NET_NETMAP_USER_H_
 
 #include <stdint.h>
+#include <string.h>
+#include <sys/types.h>
 #include <net/if.h>
 #include <net/netmap.h>
 
@@ -75,6 +77,70 @@ static inline int
 nm_tx_pending(struct netmap_ring *ring)
 {
 	return nm_ring_next(ring, nm_ring_tail(ring)) != ring->head;
+}
+
+/* Metadata of slot i; ofs and size are those the option came back with. */
+static inline const struct nm_rx_meta *
+nm_ring_meta(const struct netmap_ring *ring, uint32_t ofs, uint32_t size, uint32_t i)
+{
+	return (const struct nm_rx_meta *)(const void *)
+		((const char *)ring + ofs + (size_t)i * size);
+}
+
+/* Bytes a slot takes: from its offset to the end of its buffer. */
+static inline uint32_t
+nm_slot_room(const struct netmap_ring *ring, const struct netmap_slot *slot)
+{
+	uint64_t room = ring->nr_buf_size - NETMAP_ROFFSET(ring, slot);
+
+	return room > 65535 ? 65535 : (uint32_t)room;
+}
+
+/* Queue a copy of a packet on a TX ring: 1, or 0 if there are too few free slots. */
+static inline int
+nm_ring_inject(struct netmap_ring *ring, const void *buf, size_t size)
+{
+	const char *from = (const char *)buf;
+	uint32_t space = nm_ring_space(ring), frags = 0, i = ring->cur;
+	size_t room = 0, part;
+
+	do {
+		if (frags == space || frags++ == NETMAP_MAX_FRAGS)
+			return 0;
+		room += nm_slot_room(ring, &ring->slot[i]);
+		i = nm_ring_next(ring, i);
+	} while (room < size);
+	for (i = ring->cur; frags; i = nm_ring_next(ring, i)) {
+		struct netmap_slot *slot = &ring->slot[i];
+
+		part = nm_slot_room(ring, slot);
+		part = size < part ? size : part;
+		memcpy(NETMAP_BUF_OFFSET(ring, slot), from, part);
+		slot->len = (uint16_t)part;
+		slot->flags = --frags ? NS_MOREFRAG : 0;
+		from += part;
+		size -= part;
+	}
+	ring->head = ring->cur = i;
+	return 1;
+}
+
+/*
+ * Rings by way of a CSB.  The kernel reads head before cur, so cur goes first;
+ * and it writes hwcur before hwtail, so hwtail is read first.
+ */
+static inline void
+nm_sync_kloop_appl_write(struct nm_csb_atok *atok, uint32_t cur, uint32_t head)
+{
+	__atomic_store_n(&atok->cur, cur, __ATOMIC_RELEASE);
+	__atomic_store_n(&atok->head, head, __ATOMIC_RELEASE);
+}
+
+static inline void
+nm_sync_kloop_appl_read(struct nm_csb_ktoa *ktoa, uint32_t *hwtail, uint32_t *hwcur)
+{
+	*hwtail = __atomic_load_n(&ktoa->hwtail, __ATOMIC_ACQUIRE);
+	*hwcur = __atomic_load_n(&ktoa->hwcur, __ATOMIC_ACQUIRE);
 }
 
 #ifdef NETMAP_WITH_LIBS
