@@ -10,6 +10,7 @@ mod ctrl;
 mod legacy;
 mod list;
 mod nif;
+mod options;
 mod poll;
 mod register;
 

@@ -8,6 +8,7 @@
 pub(crate) mod ctrl;
 pub(crate) mod ext;
 pub(crate) mod legacy;
+pub(crate) mod opt;
 
 /// The API spoken.
 pub(crate) const API: u16 = 14;

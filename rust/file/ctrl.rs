@@ -3,12 +3,14 @@
 //! NIOCCTRL: header, body, options.
 //!
 //! Each is copied in once. The header goes back in every case, with `nr_reserved` 0; the body on
-//! success; each option's status in every case.
+//! success; each option's status in every case. All three are also written before the request does
+//! anything, unchanged, so that one that cannot be answered does nothing.
 
 use kernel::error::Result;
 use kernel::prelude::*;
 
 use super::nif::HOST_RINGS;
+use super::options::Options;
 use super::register::{name_errno, Want};
 use super::File;
 use crate::mem::layout::Layout;
@@ -20,67 +22,60 @@ use crate::os::Caller;
 use crate::port;
 use crate::port::name::PortName;
 use crate::uapi::ctrl::{
-    body_size, option_size, opttype, reqtype, Header, OptionHeader, PoolsInfo, PortInfo, Register,
+    body_size, reqtype, Header, KloopStart, PoolsInfo, PortHdr, PortInfo, Register,
 };
-use crate::uapi::{API, CTRL_MAXSIZE, MAX_API};
+use crate::uapi::{API, MAX_API};
 
-/// The options of a request, as far as the walk came.
-struct Options {
-    list: KVec<(Addr, OptionHeader)>,
+/// A request's body.
+enum Body {
+    Register(Register),
+    PortInfo(PortInfo),
+    PoolsInfo(PoolsInfo),
+    PortHdr(PortHdr),
+    KloopStart(KloopStart),
+    /// Of a request that is refused whatever it says, or has none.
+    Unread,
 }
 
-impl Options {
-    /// Walks the list.
-    ///
-    /// # Errors
-    ///
-    /// EFAULT: a bad pointer. EINVAL: type 0, or a type twice. EMSGSIZE: longer in all than a
-    /// request may be, or circular.
-    fn walk(&mut self, first: u64, body: usize) -> Result {
-        let mut at = Addr(first as usize);
-        let mut bytes = body;
-        while !at.is_null() {
-            let mut option: OptionHeader = at.read()?;
-            let size = option_size(option.nro_reqtype, option.nro_size);
-            bytes = bytes.saturating_add(size);
-            if bytes > CTRL_MAXSIZE {
-                return Err(EMSGSIZE);
-            }
-            option.nro_status = eopnotsupp().to_errno().unsigned_abs();
-            let twice = (1..opttype::MAX)
-                .contains(&option.nro_reqtype)
-                .then(|| {
-                    self.list
-                        .iter_mut()
-                        .find(|(_, o)| o.nro_reqtype == option.nro_reqtype)
-                })
-                .flatten();
-            let invalid = EINVAL.to_errno().unsigned_abs();
-            let bad = option.nro_reqtype == 0 || twice.is_some();
-            if let Some((_, earlier)) = twice {
-                earlier.nro_status = invalid;
-            }
-            if bad {
-                option.nro_status = invalid;
-            }
-            self.list.push((at, option), GFP_KERNEL)?;
-            if bad {
-                return Err(EINVAL);
-            }
-            if option.nro_reqtype < opttype::MAX {
+impl Body {
+    fn read(at: Addr, reqtype: u16, size: usize) -> Result<Self> {
+        Ok(match reqtype {
+            reqtype::REGISTER => Body::Register(at.read()?),
+            reqtype::PORT_INFO_GET => Body::PortInfo(at.read()?),
+            reqtype::POOLS_INFO_GET => Body::PoolsInfo(at.read()?),
+            reqtype::PORT_HDR_SET | reqtype::PORT_HDR_GET => Body::PortHdr(at.read()?),
+            reqtype::SYNC_KLOOP_START => Body::KloopStart(at.read()?),
+            _ => {
                 at.probe(size)?;
+                Body::Unread
             }
-            at = Addr(option.nro_next as usize);
-        }
-        Ok(())
+        })
     }
 
-    /// Copies every status out.
-    fn write_back(&self) -> Result {
-        for (at, option) in &self.list {
-            at.write(*option)?;
+    fn write(&self, at: Addr) -> Result {
+        match self {
+            Body::Register(body) => at.write(*body),
+            Body::PortInfo(body) => at.write(*body),
+            Body::PoolsInfo(body) => at.write(*body),
+            Body::PortHdr(body) => at.write(*body),
+            Body::KloopStart(body) => at.write(*body),
+            Body::Unread => Ok(()),
         }
-        Ok(())
+    }
+}
+
+/// The errno of requests that have nothing here to be about; `None`: the request may be answered.
+fn refusal(reqtype: u16) -> Option<Error> {
+    match reqtype {
+        // There are no switches, so no ports to attach to them, to list or to make.
+        reqtype::VALE_ATTACH
+        | reqtype::VALE_DETACH
+        | reqtype::VALE_LIST
+        | reqtype::VALE_NEWIF
+        | reqtype::VALE_DELIF
+        | reqtype::VALE_POLLING_ENABLE
+        | reqtype::VALE_POLLING_DISABLE => Some(eopnotsupp()),
+        _ => None,
     }
 }
 
@@ -93,61 +88,54 @@ impl File {
         if !(API..=MAX_API).contains(&header.nr_version) {
             return Err(EINVAL);
         }
-        let result = self.ctrl_request(&header);
-        header.nr_reserved = 0;
+        let reserved = core::mem::replace(&mut header.nr_reserved, 0);
         arg.write(header)?;
-        result
-    }
-
-    fn ctrl_request(&self, header: &Header) -> Result {
-        if header.nr_reserved != 0 {
+        if reserved != 0 {
             return Err(EINVAL);
         }
         let size = body_size(header.nr_reqtype).ok_or(EINVAL)?;
-        let body = Addr(header.nr_body as usize);
-        if body.is_null() != (size == 0) {
+        let at = Addr(header.nr_body as usize);
+        if at.is_null() != (size == 0) {
             return Err(EINVAL);
         }
-        body.probe(size)?;
-        let mut options = Options { list: KVec::new() };
-        let walked = options.walk(header.nr_options, size);
-        let result = walked.and_then(|()| self.dispatch(header, body, !options.list.is_empty()));
-        let written = options.write_back();
+        let mut body = Body::read(at, header.nr_reqtype, size)?;
+        let mut options = Options::none();
+        let result = options
+            .walk(header.nr_options, size)
+            .and_then(|()| body.write(at))
+            .and_then(|()| options.write_back(false))
+            .and_then(|()| self.dispatch(&header, &mut body, &mut options))
+            .and_then(|()| body.write(at));
+        let written = options.write_back(result.is_ok());
         result.and(written)
     }
 
-    fn dispatch(&self, header: &Header, body: Addr, options: bool) -> Result {
-        match header.nr_reqtype {
-            reqtype::REGISTER => {
-                let mut req: Register = body.read()?;
-                self.ctrl_register(header, &mut req, options)?;
-                body.write(req)
+    fn dispatch(&self, header: &Header, body: &mut Body, options: &mut Options) -> Result {
+        if let Some(errno) = refusal(header.nr_reqtype) {
+            return Err(errno);
+        }
+        match body {
+            Body::Register(req) => self.ctrl_register(header, req, options),
+            Body::PortInfo(req) => port_info(header, req),
+            Body::PoolsInfo(req) => pools_info(header, req),
+            Body::PortHdr(req) if header.nr_reqtype == reqtype::PORT_HDR_GET => {
+                port_hdr_get(header, req)
             }
-            reqtype::PORT_INFO_GET => {
-                let mut req: PortInfo = body.read()?;
-                port_info(header, &mut req)?;
-                body.write(req)
-            }
-            reqtype::POOLS_INFO_GET => {
-                let mut req: PoolsInfo = body.read()?;
-                pools_info(header, &mut req)?;
-                body.write(req)
-            }
-            // Headers, CSB and kernel loops need what does not exist here; so do switches.
-            _ => Err(eopnotsupp()),
+            Body::PortHdr(req) => port_hdr_set(req.nr_hdr_len),
+            Body::KloopStart(_) | Body::Unread => Err(eopnotsupp()),
         }
     }
 
-    fn ctrl_register(&self, header: &Header, req: &mut Register, options: bool) -> Result {
-        let granted = self.register(&Want {
+    fn ctrl_register(&self, header: &Header, req: &mut Register, options: &mut Options) -> Result {
+        let want = Want {
             name: &header.nr_name,
             mode: req.nr_mode,
             ringid: req.nr_ringid,
             flags: req.nr_flags,
             mem_id: req.nr_mem_id,
             extra: req.nr_extra_bufs,
-            options,
-        })?;
+        };
+        let granted = self.register(&want, options)?;
         let port = &granted.port;
         req.nr_offset = granted.offset as u64;
         req.nr_memsize = granted.memsize as u64;
@@ -161,6 +149,20 @@ impl File {
         req.nr_extra_bufs = granted.extra;
         Ok(())
     }
+}
+
+/// The virtio-net header is a thing of VALE ports; those of a NIC have none.
+pub(super) fn port_hdr_set(len: u32) -> Result {
+    match len {
+        0 | 10 | 12 => Err(ENXIO),
+        _ => Err(EINVAL),
+    }
+}
+
+fn port_hdr_get(header: &Header, req: &mut PortHdr) -> Result {
+    find(header)?;
+    req.nr_hdr_len = 0;
+    Ok(())
 }
 
 fn find(header: &Header) -> Result<Info> {

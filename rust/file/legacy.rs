@@ -5,7 +5,9 @@
 use kernel::error::Result;
 use kernel::prelude::*;
 
+use super::ctrl::port_hdr_set;
 use super::nif::HOST_RINGS;
+use super::options::Options;
 use super::register::{name_errno, Want};
 use super::File;
 use crate::mem::registry;
@@ -20,15 +22,28 @@ use crate::uapi::API;
 
 const _: () = assert!(HOST_RINGS == 1, "legacy requests have no field for more");
 
-/// What is left of the old VALE and ptnetmap commands.
-fn refuse_command(cmd: u16) -> Result {
-    match cmd {
-        0 => Ok(()),
-        // VALE attach, detach, header, interfaces, polling: there is no switch here.
-        1 | 2 | 4..=7 | 10..=12 => Err(eopnotsupp()),
-        // ptnetmap, removed from netmap with this errno.
-        8 | 9 => Err(ENOMEM),
-        _ => Err(EINVAL),
+/// What a request with a command (`nr_cmd`) is about. Commands grew into the requests of NIOCCTRL.
+enum Command {
+    /// 0: registration.
+    Register,
+    /// 5: length of the virtio-net header, in `nr_arg1`.
+    SetHeader,
+    /// 12: the same, to read.
+    GetHeader,
+}
+
+impl Command {
+    fn of(cmd: u16) -> Result<Self> {
+        match cmd {
+            0 => Ok(Command::Register),
+            5 => Ok(Command::SetHeader),
+            12 => Ok(Command::GetHeader),
+            // VALE attach, detach, list, interfaces, polling: there is no switch here.
+            1 | 2 | 4 | 6 | 7 | 10 | 11 => Err(eopnotsupp()),
+            // ptnetmap, removed from netmap with this errno.
+            8 | 9 => Err(ENOMEM),
+            _ => Err(EINVAL),
+        }
     }
 }
 
@@ -51,19 +66,35 @@ fn read(arg: Addr) -> Result<NmReq> {
     Ok(req)
 }
 
+fn info(req: &NmReq) -> Result<PortInfo> {
+    let name = PortName::parse(&req.nr_name).map_err(name_errno)?;
+    let (dev, nic) = port::find(name.ifname)?;
+    port::info(&dev, &nic)
+}
+
 impl File {
     pub(super) fn legacy_register(&self, arg: Addr) -> Result {
         let mut req = read(arg)?;
-        refuse_command(req.nr_cmd)?;
-        let granted = self.register(&Want {
+        match Command::of(req.nr_cmd)? {
+            Command::Register => {}
+            Command::SetHeader => return port_hdr_set(req.nr_arg1.into()),
+            Command::GetHeader => {
+                let _ = info(&req)?;
+                req.nr_arg1 = 0;
+                return arg.write(req);
+            }
+        }
+        let want = Want {
             name: &req.nr_name,
             mode: req.mode(),
             ringid: req.nr_ringid & ringid::MASK,
             flags: req.flags(),
             mem_id: req.nr_arg2,
             extra: req.nr_arg3,
-            options: false,
-        })?;
+        };
+        // What cannot be answered is not done.
+        arg.write(req)?;
+        let granted = self.register(&want, &mut Options::none())?;
         put_port(&mut req, &granted.port, granted.memsize);
         req.nr_offset = granted.offset as u32;
         req.nr_arg2 = granted.mem_id;
@@ -81,9 +112,8 @@ impl File {
         if req.nr_name[0] == 0 {
             req.nr_memsize = layout.memsize() as u32;
         } else {
-            let name = PortName::parse(&req.nr_name).map_err(name_errno)?;
-            let (dev, nic) = port::find(name.ifname)?;
-            put_port(&mut req, &port::info(&dev, &nic)?, layout.memsize());
+            let info = info(&req)?;
+            put_port(&mut req, &info, layout.memsize());
         }
         arg.write(req)
     }

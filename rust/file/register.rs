@@ -10,6 +10,7 @@ use kernel::prelude::*;
 use kernel::sync::Arc;
 
 use super::nif::{Nif, Which, HOST_RINGS};
+use super::options::Options;
 use super::File;
 use crate::kring::host::rx::HostRx;
 use crate::kring::host::tx::HostTx;
@@ -43,8 +44,6 @@ pub(crate) struct Want<'a> {
     pub(crate) mem_id: u16,
     /// Extra buffers.
     pub(crate) extra: u32,
-    /// Options came with the request: none is known, so all else must be right to be told so.
-    pub(crate) options: bool,
 }
 
 /// What it gets.
@@ -144,7 +143,7 @@ impl File {
     ///
     /// Those of netmap's REGISTER (`Documentation/netmap-api.md` lists them); nothing has changed
     /// then.
-    pub(super) fn register(&self, want: &Want<'_>) -> Result<Granted> {
+    pub(super) fn register(&self, want: &Want<'_>, options: &mut Options) -> Result<Granted> {
         let mut state = self.state.lock();
         if state.is_some() {
             return Err(EBUSY);
@@ -175,9 +174,7 @@ impl File {
         if info.rx_slots > MAX_SLOTS || info.rx_slots < 2 {
             return Err(EINVAL);
         }
-        if want.options {
-            return Err(eopnotsupp());
-        }
+        options.all_honoured()?;
         let lease = match named {
             Some(lease) => lease,
             None => Lease::get(&caller, 0)?,

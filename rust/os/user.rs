@@ -3,10 +3,11 @@
 //! Copies from and to the calling program.
 
 use kernel::error::Result;
+use kernel::prelude::*;
 use kernel::transmute::{AsBytes, FromBytes};
 use kernel::uaccess::{UserPtr, UserSlice};
 
-use crate::uapi::{ctrl, ext, legacy};
+use crate::uapi::{ctrl, ext, legacy, opt};
 
 /// A structure of the ABI, as it lies in user memory.
 ///
@@ -34,10 +35,18 @@ macro_rules! plain {
 plain!(
     legacy::NmReq,
     ctrl::Header,
-    ctrl::OptionHeader,
     ctrl::Register,
     ctrl::PortInfo,
     ctrl::PoolsInfo,
+    ctrl::PortHdr,
+    ctrl::KloopStart,
+    opt::Header,
+    opt::Extmem,
+    opt::EventFds,
+    opt::Csb,
+    opt::KloopMode,
+    opt::Offsets,
+    opt::RxMeta,
     ext::QueueReq,
     ext::QueueInfo,
 );
@@ -50,6 +59,15 @@ impl Addr {
     /// Is it the null pointer?
     pub(crate) fn is_null(self) -> bool {
         self.0 == 0
+    }
+
+    /// The address `bytes` behind it.
+    ///
+    /// # Errors
+    ///
+    /// EFAULT: there is none.
+    pub(crate) fn offset(self, bytes: usize) -> Result<Self> {
+        self.0.checked_add(bytes).map(Addr).ok_or(EFAULT)
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The NIOCCTRL requests: a header, a body that depends on the type, a list of options.
+//! The NIOCCTRL requests: a header, a body that depends on the type, a list of options
+//! ([`super::opt`]).
 
 use super::{assert_layout, CTRL_NAME};
 
@@ -32,39 +33,13 @@ pub(crate) fn body_size(reqtype: u16) -> Option<usize> {
         reqtype::PORT_INFO_GET => size_of::<PortInfo>(),
         reqtype::VALE_ATTACH => 64,
         reqtype::VALE_DETACH | reqtype::VALE_LIST => 8,
-        reqtype::PORT_HDR_SET | reqtype::PORT_HDR_GET => 8,
+        reqtype::PORT_HDR_SET | reqtype::PORT_HDR_GET => size_of::<PortHdr>(),
         reqtype::VALE_NEWIF | reqtype::VALE_POLLING_ENABLE | reqtype::VALE_POLLING_DISABLE => 16,
         reqtype::POOLS_INFO_GET => size_of::<PoolsInfo>(),
-        reqtype::SYNC_KLOOP_START => 8,
+        reqtype::SYNC_KLOOP_START => size_of::<KloopStart>(),
         reqtype::VALE_DELIF | reqtype::SYNC_KLOOP_STOP | reqtype::CSB_ENABLE => 0,
         _ => return None,
     })
-}
-
-/// Option types (`nro_reqtype`).
-pub(crate) mod opttype {
-    #![allow(missing_docs)]
-    pub(crate) const EXTMEM: u32 = 1;
-    pub(crate) const SYNC_KLOOP_EVENTFDS: u32 = 2;
-    pub(crate) const CSB: u32 = 3;
-    pub(crate) const SYNC_KLOOP_MODE: u32 = 4;
-    pub(crate) const OFFSETS: u32 = 5;
-    /// First type that does not exist.
-    pub(crate) const MAX: u32 = 6;
-}
-
-/// Bytes of an option with its header; the eventfd list's depends on `nro_size`.
-pub(crate) fn option_size(opttype: u32, nro_size: u64) -> usize {
-    match opttype {
-        opttype::EXTMEM => 96,
-        opttype::SYNC_KLOOP_EVENTFDS => usize::try_from(nro_size)
-            .unwrap_or(usize::MAX)
-            .saturating_add(24),
-        opttype::CSB => 40,
-        opttype::SYNC_KLOOP_MODE => 32,
-        opttype::OFFSETS => 56,
-        _ => core::mem::size_of::<OptionHeader>(),
-    }
 }
 
 /// `struct nmreq_header`.
@@ -87,22 +62,6 @@ pub(crate) struct Header {
 
 assert_layout!(Header, 88,
     nr_version @ 0, nr_reqtype @ 2, nr_reserved @ 4, nr_name @ 8, nr_options @ 72, nr_body @ 80);
-
-/// `struct nmreq_option`: the header of each option.
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-pub(crate) struct OptionHeader {
-    /// User address of the next option, or 0.
-    pub(crate) nro_next: u64,
-    /// One of [`opttype`].
-    pub(crate) nro_reqtype: u32,
-    /// Out: 0, or a positive errno.
-    pub(crate) nro_status: u32,
-    /// Bytes of payload, where the type does not fix it.
-    pub(crate) nro_size: u64,
-}
-
-assert_layout!(OptionHeader, 24, nro_next @ 0, nro_reqtype @ 8, nro_status @ 12, nro_size @ 16);
 
 /// `struct nmreq_register`.
 #[repr(C)]
@@ -206,3 +165,27 @@ assert_layout!(PoolsInfo, 64,
     nr_if_pool_objsize @ 28, nr_ring_pool_offset @ 32, nr_ring_pool_objtotal @ 40,
     nr_ring_pool_objsize @ 44, nr_buf_pool_offset @ 48, nr_buf_pool_objtotal @ 56,
     nr_buf_pool_objsize @ 60);
+
+/// `struct nmreq_port_hdr`.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub(crate) struct PortHdr {
+    /// Bytes of the virtio-net header before each packet; 0: there is none.
+    pub(crate) nr_hdr_len: u32,
+    /// Padding.
+    pub(crate) pad: u32,
+}
+
+assert_layout!(PortHdr, 8, nr_hdr_len @ 0);
+
+/// `struct nmreq_sync_kloop_start`.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub(crate) struct KloopStart {
+    /// Microseconds between two rounds.
+    pub(crate) sleep_us: u32,
+    /// Padding.
+    pub(crate) pad: u32,
+}
+
+assert_layout!(KloopStart, 8, sleep_us @ 0);

@@ -23,9 +23,14 @@ pub const NIOCQNEXT: u64 = 0xc100_69a2;
 pub const REQ_REGISTER: u16 = 1;
 pub const REQ_PORT_INFO_GET: u16 = 2;
 pub const REQ_VALE_ATTACH: u16 = 3;
+pub const REQ_VALE_DETACH: u16 = 4;
 pub const REQ_VALE_LIST: u16 = 5;
 pub const REQ_PORT_HDR_SET: u16 = 6;
+pub const REQ_PORT_HDR_GET: u16 = 7;
+pub const REQ_VALE_NEWIF: u16 = 8;
 pub const REQ_VALE_DELIF: u16 = 9;
+pub const REQ_VALE_POLLING_ENABLE: u16 = 10;
+pub const REQ_VALE_POLLING_DISABLE: u16 = 11;
 pub const REQ_POOLS_INFO_GET: u16 = 12;
 pub const REQ_SYNC_KLOOP_START: u16 = 13;
 pub const REQ_SYNC_KLOOP_STOP: u16 = 14;
@@ -34,7 +39,10 @@ pub const REQ_CSB_ENABLE: u16 = 15;
 pub const OPT_EXTMEM: u32 = 1;
 pub const OPT_KLOOP_EVENTFDS: u32 = 2;
 pub const OPT_CSB: u32 = 3;
+pub const OPT_KLOOP_MODE: u32 = 4;
 pub const OPT_OFFSETS: u32 = 5;
+/// Ours: RX rings with metadata.
+pub const OPT_RX_META: u32 = 0x4e_4d01;
 
 pub const ALL_NIC: u32 = 1;
 pub const SW: u32 = 2;

@@ -37,6 +37,11 @@ impl Mem {
         Mem { base, len }
     }
 
+    /// Where it is.
+    pub fn base(&self) -> *mut u8 {
+        self.base
+    }
+
     fn at<T: Plain>(&self, off: usize) -> *mut T {
         let size = std::mem::size_of::<T>();
         assert!(

@@ -6,7 +6,7 @@
 use super::tests;
 use crate::abi::*;
 use crate::check::*;
-use crate::fd::Fd;
+use crate::fd::{header, Fd};
 use crate::port::{Port, Q};
 use crate::steer::{ethtool, ifname, num_queues};
 use anyhow::{Context, Result};
@@ -21,8 +21,10 @@ tests! { "abi":
     pools_info_agrees_with_what_was_mapped,
     pools_info_empty_name_gives_enxio,
     pools_info_unknown_port_gives_enxio,
-    requests_not_offered_give_an_error,
-    port_hdr_set_on_a_nic_is_refused,
+    requests_about_switches_give_eopnotsupp,
+    port_hdr_set_of_a_nic_gives_enxio_and_einval_for_a_bad_length,
+    port_hdr_get_of_a_nic_gives_0,
+    kloop_and_csb_requests_on_a_fresh_fd_are_refused,
     config_ioctl_gives_einval,
 }
 
@@ -197,34 +199,71 @@ fn pools_info_unknown_port_gives_enxio() -> Result<()> {
     )
 }
 
-/// what this module does not offer answers with an error tools handle.
-fn requests_not_offered_give_an_error() -> Result<()> {
+/// 1.5: what is about switches is refused, whatever the name, and NIOCCTRL says so in one way.
+fn requests_about_switches_give_eopnotsupp() -> Result<()> {
     let fd = Fd::open()?;
     let mut body = [0u64; 64];
-    for (what, reqtype) in [
-        ("VALE_ATTACH", REQ_VALE_ATTACH),
-        ("VALE_LIST", REQ_VALE_LIST),
-        ("VALE_NEWIF", 8),
-        ("VALE_POLLING_ENABLE", 10),
-        ("SYNC_KLOOP_START", REQ_SYNC_KLOOP_START),
-    ] {
-        want_some_errno(what, fd.request("vale0:1", reqtype, &mut body))?;
-    }
-    for (what, reqtype) in [
-        ("VALE_DELIF", REQ_VALE_DELIF),
-        ("CSB_ENABLE", REQ_CSB_ENABLE),
-    ] {
-        want_some_errno(what, fd.ctrl(&mut crate::fd::header("vale0:1", reqtype)))?;
+    for name in ["vale0:1", &ifname(), "nosuchif0"] {
+        for (what, reqtype) in [
+            ("VALE_ATTACH", REQ_VALE_ATTACH),
+            ("VALE_DETACH", REQ_VALE_DETACH),
+            ("VALE_LIST", REQ_VALE_LIST),
+            ("VALE_NEWIF", REQ_VALE_NEWIF),
+            ("VALE_POLLING_ENABLE", REQ_VALE_POLLING_ENABLE),
+            ("VALE_POLLING_DISABLE", REQ_VALE_POLLING_DISABLE),
+        ] {
+            let got = fd.request(name, reqtype, &mut body);
+            want_errno(&format!("{what} of {name}"), got, libc::EOPNOTSUPP)?;
+        }
+        let got = fd.ctrl(&mut header(name, REQ_VALE_DELIF));
+        want_errno(&format!("VALE_DELIF of {name}"), got, libc::EOPNOTSUPP)?;
     }
     Ok(())
 }
 
-/// PORT_HDR_SET is for VALE ports only.
-fn port_hdr_set_on_a_nic_is_refused() -> Result<()> {
-    let mut len = [12u32, 0];
+/// 1.8: PORT_HDR_SET is for VALE ports only: a wrong length EINVAL, any other port not found.
+fn port_hdr_set_of_a_nic_gives_enxio_and_einval_for_a_bad_length() -> Result<()> {
+    let fd = Fd::open()?;
+    for name in [&*ifname(), "nosuchif0"] {
+        for len in [0u32, 10, 12] {
+            let got = fd.request(name, REQ_PORT_HDR_SET, &mut [len, 0]);
+            want_errno(&format!("{name}, length {len}"), got, libc::ENXIO)?;
+        }
+        for len in [1u32, 11, 13, u32::MAX] {
+            let got = fd.request(name, REQ_PORT_HDR_SET, &mut [len, 0]);
+            want_errno(&format!("{name}, length {len}"), got, libc::EINVAL)?;
+        }
+    }
+    Ok(())
+}
+
+/// 1.8: PORT_HDR_GET of any netmap port: a NIC has no virtio-net header.
+fn port_hdr_get_of_a_nic_gives_0() -> Result<()> {
+    let fd = Fd::open()?;
+    let mut len = [77u32, 0];
+    want_ok(
+        "PORT_HDR_GET",
+        fd.request(&ifname(), REQ_PORT_HDR_GET, &mut len),
+    )?;
+    want_eq("header length", len[0], 0)?;
+    for name in ["nosuchif0", ""] {
+        let got = fd.request(name, REQ_PORT_HDR_GET, &mut len);
+        want_errno(&format!("'{name}'"), got, libc::ENXIO)?;
+    }
+    Ok(())
+}
+
+/// 1.8: kernel loop and CSB are about a registered fd.
+fn kloop_and_csb_requests_on_a_fresh_fd_are_refused() -> Result<()> {
+    let fd = Fd::open()?;
+    let mut body = [0u32; 2];
     want_some_errno(
-        "PORT_HDR_SET",
-        Fd::open()?.request(&ifname(), REQ_PORT_HDR_SET, &mut len),
+        "SYNC_KLOOP_START",
+        fd.request(&ifname(), REQ_SYNC_KLOOP_START, &mut body),
+    )?;
+    want_some_errno(
+        "CSB_ENABLE",
+        fd.ctrl(&mut header(&ifname(), REQ_CSB_ENABLE)),
     )
 }
 

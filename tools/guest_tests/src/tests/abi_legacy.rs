@@ -26,7 +26,8 @@ tests! { "abi":
     legacy_regif_extra_buffers_come_back_in_arg3,
     legacy_regif_unknown_mem_id_gives_einval,
     legacy_unknown_cmd_gives_einval,
-    legacy_bridge_cmds_give_an_error,
+    legacy_bridge_cmds_give_eopnotsupp,
+    legacy_vnet_header_cmds_are_those_of_port_hdr,
     legacy_ptnetmap_cmds_give_enomem,
     legacy_null_argument_gives_an_error,
 }
@@ -263,26 +264,54 @@ fn legacy_unknown_cmd_gives_einval() -> Result<()> {
     )
 }
 
-/// bridge commands, none of which is offered.
-fn legacy_bridge_cmds_give_an_error() -> Result<()> {
-    for cmd in [1, 2, 5, 6, 7, 10, 11, 12] {
-        let req = Nmreq {
+/// 1.9: commands about switches: EOPNOTSUPP.
+fn legacy_bridge_cmds_give_eopnotsupp() -> Result<()> {
+    for cmd in [1, 2, 6, 7, 10, 11] {
+        let mut req = Nmreq {
             cmd,
-            name: name_field("vale0:1"),
-            ..Nmreq::default()
-        };
-        want_some_errno(
-            &format!("nr_cmd {cmd}"),
-            Fd::open()?.regif(&mut Nmreq { version: 14, ..req }),
-        )?;
-    }
-    want_some_errno(
-        "nr_cmd 4 (list)",
-        Fd::open()?.ginfo(&mut Nmreq {
-            cmd: 4,
             ..nmreq("vale0:1")
-        }),
+        };
+        let got = Fd::open()?.regif(&mut req);
+        want_errno(&format!("nr_cmd {cmd}"), got, libc::EOPNOTSUPP)?;
+    }
+    let mut req = Nmreq {
+        cmd: 4,
+        ..nmreq("vale0:1")
+    };
+    want_errno(
+        "nr_cmd 4 (list)",
+        Fd::open()?.ginfo(&mut req),
+        libc::EOPNOTSUPP,
     )
+}
+
+/// 1.9: 5 vnet hdr set, 12 vnet hdr get; a NIC has none.
+fn legacy_vnet_header_cmds_are_those_of_port_hdr() -> Result<()> {
+    let fd = Fd::open()?;
+    let with = |cmd, arg1, name: &str| Nmreq {
+        cmd,
+        arg1,
+        ..nmreq(name)
+    };
+    want_errno(
+        "set to 12",
+        fd.regif(&mut with(5, 12, &ifname())),
+        libc::ENXIO,
+    )?;
+    want_errno(
+        "set to 11",
+        fd.regif(&mut with(5, 11, &ifname())),
+        libc::EINVAL,
+    )?;
+    let mut get = with(12, 77, &ifname());
+    want_ok("get", fd.regif(&mut get))?;
+    want_eq("header length", get.arg1, 0)?;
+    want_errno(
+        "get of no port",
+        fd.regif(&mut with(12, 0, "nosuchif0")),
+        libc::ENXIO,
+    )?;
+    want_errno("the fd is not registered", fd.rxsync(), libc::ENXIO)
 }
 
 /// 8/9 ptnetmap, removed: ENOMEM.

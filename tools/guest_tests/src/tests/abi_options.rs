@@ -23,6 +23,10 @@ tests! { "abi":
     option_list_over_4096_bytes_gives_emsgsize,
     option_extmem_csb_offsets_are_refused_and_rolled_back,
     option_status_is_preset_before_dispatch,
+    option_of_ours_twice_gives_einval_in_both,
+    option_eventfd_list_counts_its_own_size,
+    option_body_out_of_memory_gives_efault,
+    option_in_read_only_memory_gives_efault_and_registers_nothing,
 }
 
 const BAD: u64 = 8;
@@ -199,4 +203,116 @@ fn option_status_is_preset_before_dispatch() -> Result<()> {
         (libc::EOPNOTSUPP as u32, libc::EOPNOTSUPP as u32),
     )?;
     want_eq("nro_next of the first is kept", a.opt.next, b.at())
+}
+
+/// Our own types obey the rules of netmap's; types that do not exist may come twice.
+fn option_of_ours_twice_gives_einval_in_both() -> Result<()> {
+    let mut b = Full::new(OPT_RX_META);
+    let mut a = Full::new(OPT_RX_META);
+    a.opt.next = b.at();
+    want_errno("RX_META twice", register(a.at()).1, libc::EINVAL)?;
+    let einval = libc::EINVAL as u32;
+    want_eq("statuses", (a.opt.status, b.opt.status), (einval, einval))?;
+    (a.opt.reqtype, b.opt.reqtype) = (OPT_RX_META + 1, OPT_RX_META + 1);
+    want_errno(
+        "a type that does not exist twice",
+        register(a.at()).1,
+        libc::EOPNOTSUPP,
+    )
+}
+
+/// The sum rule takes the size an eventfd list says of itself, header included.
+fn option_eventfd_list_counts_its_own_size() -> Result<()> {
+    let mut room = vec![0u64; 1024];
+    let at = room.as_mut_ptr() as u64;
+    for (size, errno) in [
+        (24, libc::EOPNOTSUPP),
+        (0, libc::EOPNOTSUPP),
+        (4096 - 56, libc::EOPNOTSUPP),
+        (4096 - 55, libc::EMSGSIZE),
+        (u64::MAX, libc::EMSGSIZE),
+    ] {
+        (room[0], room[1], room[2]) = (0, u64::from(OPT_KLOOP_EVENTFDS), size);
+        want_errno(&format!("nro_size {size}"), register(at).1, errno)?;
+    }
+    Ok(())
+}
+
+/// A page to write, and one behind it that is not there.
+fn page_before_a_hole() -> Result<crate::mem::Mem> {
+    // SAFETY: new memory at an address the kernel picks.
+    let p = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            8192,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        )
+    };
+    want("mmap", p != libc::MAP_FAILED)?;
+    // SAFETY: the second of the two pages just mapped, which nothing uses.
+    unsafe { libc::munmap(p.cast::<u8>().add(4096).cast(), 4096) };
+    // SAFETY: the first one, given to nobody else.
+    Ok(unsafe { crate::mem::Mem::new(p.cast(), 4096) })
+}
+
+/// bad pointer -> EFAULT, also where only the body is beyond the end.
+fn option_body_out_of_memory_gives_efault() -> Result<()> {
+    let page = page_before_a_hole()?;
+    let end = page.base() as u64 + 4096;
+    for (reqtype, body) in [
+        (OPT_EXTMEM, 72),
+        (OPT_CSB, 16),
+        (OPT_KLOOP_MODE, 8),
+        (OPT_OFFSETS, 32),
+        (OPT_RX_META, 16),
+    ] {
+        for at in [end - 24, end - 24 - body + 8] {
+            let opt = Opt {
+                reqtype,
+                ..Default::default()
+            };
+            // SAFETY: 24 bytes at most at the end of a page of ours.
+            unsafe { (at as *mut Opt).write_unaligned(opt) };
+            let got = register(at).1;
+            want_errno(
+                &format!("type {reqtype}, {} bytes", end - at),
+                got,
+                libc::EFAULT,
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// What could not be answered is not done.
+fn option_in_read_only_memory_gives_efault_and_registers_nothing() -> Result<()> {
+    let page = page_before_a_hole()?;
+    let at = page.base();
+    let opt = Opt {
+        reqtype: 77,
+        ..Default::default()
+    };
+    // SAFETY: the beginning of a page of ours; then nobody may write it.
+    unsafe {
+        at.cast::<Opt>().write(opt);
+        libc::mprotect(at.cast(), 4096, libc::PROT_READ);
+    }
+    let (fd, got) = register(at as u64);
+    want_errno("option in read-only memory", got, libc::EFAULT)?;
+    want_errno("RXSYNC: not registered", fd.rxsync(), libc::ENXIO)?;
+
+    let reg = one_rx(Q);
+    // SAFETY: as above, for a moment writable.
+    unsafe {
+        libc::mprotect(at.cast(), 4096, libc::PROT_READ | libc::PROT_WRITE);
+        at.cast::<Register>().write(reg);
+        libc::mprotect(at.cast(), 4096, libc::PROT_READ);
+    }
+    let mut hdr = header(&ifname(), REQ_REGISTER);
+    hdr.body = at as u64;
+    want_errno("body in read-only memory", fd.ctrl(&mut hdr), libc::EFAULT)?;
+    want_errno("RXSYNC: not registered", fd.rxsync(), libc::ENXIO)
 }

@@ -2,8 +2,9 @@
 
 //! Requests: numbers, and what old programs mean.
 
-use crate::uapi::ctrl::{body_size, option_size, opttype, reqtype};
+use crate::uapi::ctrl::{body_size, reqtype};
 use crate::uapi::legacy::{ringid, NmReq};
+use crate::uapi::opt::{self, opttype};
 use crate::uapi::{ext, flag, mode};
 
 /// `_IOC` of asm-generic/ioctl.h.
@@ -69,12 +70,26 @@ fn request_types_have_the_bodies_of_api_14() {
 }
 
 #[test]
-fn option_sizes_never_overflow() {
-    assert_eq!(
-        option_size(opttype::SYNC_KLOOP_EVENTFDS, u64::MAX),
-        usize::MAX
-    );
-    assert_eq!(option_size(opttype::SYNC_KLOOP_EVENTFDS, 16), 40);
-    assert_eq!(option_size(opttype::EXTMEM, u64::MAX), 96);
-    assert_eq!(option_size(77, u64::MAX), 24);
+fn option_sizes_are_those_of_api_14_and_never_overflow() {
+    let sizes: Vec<_> = (1..=6).map(|t| opt::size(t, 0)).collect();
+    assert_eq!(sizes, [96, 24, 40, 32, 56, 24]);
+    assert_eq!(opt::size(opttype::RX_META, 0), 40);
+    assert_eq!(opt::size(opttype::EXTMEM, u64::MAX), 96);
+    assert_eq!(opt::size(77, u64::MAX), 24);
+}
+
+#[test]
+fn an_eventfd_list_says_its_own_size_header_included() {
+    let size = |nro_size| opt::size(opttype::SYNC_KLOOP_EVENTFDS, nro_size);
+    assert_eq!(size(24 + 2 * 8), 40);
+    assert_eq!(size(3), 24);
+    assert_eq!(size(u64::MAX), usize::MAX);
+}
+
+#[test]
+fn options_beyond_netmaps_do_not_exist_but_for_ours() {
+    let known: Vec<_> = (0..10).filter(|t| opt::known(*t)).collect();
+    assert_eq!(known, [1, 2, 3, 4, 5]);
+    assert!(opt::known(opttype::RX_META));
+    assert!(!opt::known(u32::MAX));
 }
