@@ -6,19 +6,22 @@
 //! it is here. [`rx`] is a NIC's RX queue, [`host`] the ring through which frames are put back.
 
 pub(crate) mod host;
+pub(crate) mod options;
 pub(crate) mod rx;
 
 use kernel::sync::Arc;
 
-use crate::mem::layout::Layout;
+use crate::mem::layout::{meta_offset, Layout};
 use crate::mem::region::Region;
 use crate::os::chunk::Chunk;
 use crate::os::dma::DmaDevice;
 use crate::os::nic::Nic;
 use crate::os::wait::Wakers;
 use crate::ring::Pointers;
-use crate::shm::{RingHeader, Slot};
+use crate::shm::{RingHeader, RxMeta, Slot};
 use crate::uapi::ext::counter;
+
+pub(crate) use options::{Offsets, RingOptions};
 
 /// How a sync went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +50,8 @@ pub(crate) struct Parts {
     pub(crate) nic: Arc<Nic>,
     /// Whom it wakes.
     pub(crate) wakers: Wakers,
+    /// What its program has asked for beyond the plain ring.
+    pub(crate) options: RingOptions,
 }
 
 /// What the listing shows of a ring.
@@ -117,6 +122,20 @@ impl Shm {
     #[inline(always)]
     pub(crate) fn slots(&self) -> &[Slot] {
         self.mem.slots(self.n)
+    }
+
+    /// The metadata beside the slots; empty if the ring object has no room for it.
+    #[inline(always)]
+    pub(crate) fn rx_meta(&self) -> &[RxMeta] {
+        self.mem.rx_meta(meta_offset(self.n), self.n)
+    }
+
+    /// Lets all frames begin where the agreement says, and tells the program so.
+    pub(crate) fn set_offsets(&self, offsets: &Offsets) {
+        self.header().offset_mask.set(offsets.mask);
+        for slot in self.slots() {
+            slot.ptr.set(offsets.reset(slot.ptr.get()));
+        }
     }
 
     /// Reads the program's pointers, once.

@@ -16,7 +16,7 @@ use kernel::sync::{new_mutex, Arc, Mutex};
 
 use crate::kring::host::tx::HostTx;
 use crate::kring::rx::RxRing;
-use crate::kring::Parts;
+use crate::kring::{Parts, RingOptions};
 use crate::mem::layout::MAX_SLOTS;
 use crate::mem::region::Region;
 use crate::os::eopnotsupp;
@@ -199,9 +199,9 @@ impl Port {
             dev: info.dev,
             nic: self.nic.clone(),
             wakers: self.wakers(),
+            options: RingOptions::default(),
         })?;
-        let buf_len = region.layout().buf_size() as u32;
-        let taken = Taken::take(&self.nic, dev, queue, buf_len, ring.clone(), &rtnl)
+        let taken = Taken::take(&self.nic, dev, queue, ring.buf_len(), ring.clone(), &rtnl)
             .inspect_err(|_| ring.retire())?;
         queues.push(
             Queue {

@@ -51,7 +51,7 @@ pub(crate) struct Slot {
     pub(crate) buf_idx: Shared<u32>,
     /// Length in the low half, flags in the high half.
     pub(crate) len_flags: Shared<u32>,
-    /// Offset or, with NS_INDIRECT, a pointer; neither is used here.
+    /// With the offsets option, where the frame begins in its buffer.
     pub(crate) ptr: Shared<u64>,
 }
 
@@ -97,7 +97,7 @@ pub(crate) struct RingHeader {
     _pad0: u32,
     /// Time of the last sync: seconds, microseconds.
     pub(crate) ts: [Shared<i64>; 2],
-    /// Unused without the offsets option.
+    /// With the offsets option: the bits of `slot.ptr` that hold the offset.
     pub(crate) offset_mask: Shared<u64>,
     /// Unused without the offsets option.
     pub(crate) buf_align: Shared<u64>,
@@ -111,6 +111,23 @@ pub(crate) const SLOTS_OFFSET: usize = 256;
 assert_layout!(RingHeader, SLOTS_OFFSET,
     buf_ofs @ 0, num_slots @ 8, nr_buf_size @ 12, ringid @ 16, dir @ 18, head @ 20, cur @ 24,
     tail @ 28, flags @ 32, ts @ 40, offset_mask @ 56, buf_align @ 64, _sem @ 128);
+
+/// `struct nm_rx_meta`: what the card says of a received frame; ours, see [`crate::uapi::ext::meta`].
+#[repr(C)]
+pub(crate) struct RxMeta {
+    /// Hardware timestamp in nanoseconds.
+    pub(crate) tstamp_ns: Shared<u64>,
+    /// RSS hash.
+    pub(crate) hash: Shared<u32>,
+    /// VLAN tag in the low half, the card's packet type in the high half.
+    pub(crate) vlan_ptype: Shared<u32>,
+    /// Which of these there are, and more.
+    pub(crate) flags: Shared<u32>,
+    /// 0.
+    pub(crate) spare: [Shared<u32>; 3],
+}
+
+assert_layout!(RxMeta, 32, tstamp_ns @ 0, hash @ 8, vlan_ptype @ 12, flags @ 16, spare @ 20);
 
 /// `struct netmap_if` up to its ring offsets. Written here, never read back: programs have been
 /// known to write through a ring offset of 0.

@@ -8,6 +8,7 @@
 //! the program's context; the ring's lock orders them. irq() takes no lock.
 
 mod client;
+mod meta;
 mod swap;
 mod sync;
 
@@ -16,7 +17,7 @@ use kernel::prelude::*;
 use kernel::sync::atomic::{Atomic, Relaxed};
 use kernel::sync::{new_mutex, Arc, Mutex};
 
-use super::{Parts, Shm, Status};
+use super::{Parts, RingOptions, Shm, Status};
 use crate::mem::layout::ring_bytes;
 use crate::mem::owner::Owner;
 use crate::mem::region::Region;
@@ -36,6 +37,9 @@ pub(crate) struct RxRing {
     dev: DmaDevice,
     nic: Arc<Nic>,
     wakers: Wakers,
+    options: RingOptions,
+    /// Bytes of a buffer that the NIC may write.
+    buf_len: u32,
     state: Atomic<u32>,
     wakeups: Atomic<u64>,
     #[pin]
@@ -97,7 +101,8 @@ impl RxRing {
     ///
     /// # Errors
     ///
-    /// ENOMEM: no ring object, buffers or memory left; nothing is kept then.
+    /// ENOMEM: no ring object, buffers or memory left. EINVAL: offsets leave nothing of a buffer.
+    /// Nothing is kept then.
     pub(crate) fn new(parts: Parts) -> Result<Arc<Self>> {
         let Parts {
             queue,
@@ -106,8 +111,12 @@ impl RxRing {
             dev,
             nic,
             wakers,
+            options,
         } = parts;
-        let (object, mem) = region.lock().alloc_ring(ring_bytes(slots, false))?;
+        let buf_size = region.layout().buf_size() as u32;
+        let buf_len = options.buf_len(buf_size).ok_or(EINVAL)?;
+        let bytes = ring_bytes(slots, options.rx_meta);
+        let (object, mem) = region.lock().alloc_ring(bytes)?;
         let shm = Shm::new(region.layout(), object, mem, slots, queue as u16, 0);
         if let Err(e) = region.lock().attach_device(&dev) {
             region.lock().free_ring(object);
@@ -122,6 +131,8 @@ impl RxRing {
                 dev,
                 nic,
                 wakers,
+                options,
+                buf_len,
                 state: Atomic::new(state::LEAVING),
                 wakeups: Atomic::new(0),
                 hw <- new_mutex!(Hw::new(), "netmap::RxRing::hw"),
@@ -135,6 +146,12 @@ impl RxRing {
         })?;
         // From here on `drop` undoes.
         ring.give_buffers()?;
+        if let Some(offsets) = &ring.options.offsets {
+            ring.shm.set_offsets(offsets);
+        }
+        if ring.options.rx_meta && ring.shm.rx_meta().len() != slots as usize {
+            return Err(ENOMEM);
+        }
         ring.region.lock().set_ring(object, Some(ring.clone()));
         Ok(ring)
     }
@@ -186,6 +203,11 @@ impl RxRing {
     /// Whom it wakes.
     pub(crate) fn wakers(&self) -> &Wakers {
         &self.wakers
+    }
+
+    /// Bytes of a buffer that the NIC may write: what the driver is to be told.
+    pub(crate) fn buf_len(&self) -> u32 {
+        self.buf_len
     }
 
     /// Offset of the ring object in the region.

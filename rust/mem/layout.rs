@@ -5,7 +5,7 @@
 //! The address space is fixed when a region is made and costs nothing until an object is used. All
 //! offsets are bytes and fit the 32 bits that legacy requests have for them. Only `core` is used.
 
-use crate::shm::{Slot, RING_OFS_OFFSET, SLOTS_OFFSET};
+use crate::shm::{RxMeta, Slot, RING_OFS_OFFSET, SLOTS_OFFSET};
 use crate::uapi::ctrl::PoolsInfo;
 
 /// Bytes of a page.
@@ -16,7 +16,7 @@ pub(crate) const MAX_SLOTS: u32 = 4096;
 pub(crate) const MAX_RING_OFS: usize = (PAGE - RING_OFS_OFFSET) / 8;
 
 /// Bytes of a slot's metadata entry, for rings that have them.
-pub(crate) const META_SIZE: usize = 32;
+pub(crate) const META_SIZE: usize = core::mem::size_of::<RxMeta>();
 /// Pages of the ring object with the most slots and metadata; other rings leave the rest unused.
 pub(crate) const RING_PAGES: usize = ring_bytes(MAX_SLOTS, true).div_ceil(PAGE);
 

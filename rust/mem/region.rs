@@ -284,6 +284,13 @@ impl Inner {
         chunk.mem.bytes(at * size, len.min(size))
     }
 
+    /// The 16 bits at byte `at` of a buffer, in network order.
+    pub(crate) fn be16(&self, buf: u32, at: usize) -> Option<u16> {
+        let (chunk, buffer) = self.layout.buffer(buf)?;
+        let offset = buffer * self.layout.buf_size() + at;
+        self.chunks.get(chunk)?.mem.be16(offset)
+    }
+
     /// The first word of a buffer that was given out: extra buffers are chained through it.
     pub(crate) fn link(&self, buf: u32) -> Option<&crate::shm::Shared<u32>> {
         let (chunk, at) = self.layout.buffer(buf)?;

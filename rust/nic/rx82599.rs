@@ -8,6 +8,8 @@
 //! call, no lock, no division, no bounds check, no branch on what cannot change within a batch.
 //! Only `core` is used.
 
+pub(crate) mod meta;
+
 use crate::shm::{RxDesc, Slot};
 use crate::uapi::NS_MOREFRAG;
 
@@ -139,15 +141,21 @@ fn last_pieces(descs: &[RxDesc], slots: &[Slot], armed: &[Armed], buf_size: u32)
 
 /// Rewrites descriptors for slots the program released, while each slot still holds the buffer it
 /// was armed with; returns how many were. The slot it stops at holds another buffer: the caller
-/// checks that one and arms it anew. All three slices are equally long.
+/// checks that one and arms it anew. `offset` says where in its buffer a slot wants the frame. All
+/// three slices are equally long.
 #[inline(always)]
-pub(crate) fn refill(descs: &[RxDesc], slots: &[Slot], armed: &[Armed]) -> usize {
+pub(crate) fn refill(
+    descs: &[RxDesc],
+    slots: &[Slot],
+    armed: &[Armed],
+    mut offset: impl FnMut(&Slot) -> u32,
+) -> usize {
     let mut done = 0;
     by_steps(descs, slots, armed, |desc, slot, armed| {
         if u64::from(slot.buf_idx.get()) != armed.buf {
             return false;
         }
-        arm(desc, armed);
+        arm(desc, armed, offset(slot));
         done += 1;
         true
     });
@@ -183,10 +191,10 @@ fn by_steps(
     }
 }
 
-/// Arms one descriptor with a buffer, and clears its old status, so that it is not taken for a new
-/// one.
+/// Arms one descriptor with a buffer from byte `offset` on, and clears its old status, so that it
+/// is not taken for a new one.
 #[inline(always)]
-pub(crate) fn arm(desc: &RxDesc, armed: &Armed) {
-    desc.lo.set(armed.bus);
+pub(crate) fn arm(desc: &RxDesc, armed: &Armed, offset: u32) {
+    desc.lo.set(armed.bus.wrapping_add(u64::from(offset)));
     desc.hi.set(0);
 }

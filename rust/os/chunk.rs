@@ -10,7 +10,7 @@ use kernel::prelude::*;
 
 use crate::ffi;
 use crate::mem::layout::PAGE;
-use crate::shm::{IfHeader, RingHeader, Shared, Slot, RING_OFS_OFFSET, SLOTS_OFFSET};
+use crate::shm::{IfHeader, RingHeader, RxMeta, Shared, Slot, RING_OFS_OFFSET, SLOTS_OFFSET};
 
 /// Zeroed pages, contiguous in the kernel's address space.
 ///
@@ -90,6 +90,12 @@ impl Chunk {
         unsafe { self.view(SLOTS_OFFSET, n as usize) }
     }
 
+    /// `n` entries of metadata at byte `offset`; empty if they would not fit.
+    pub(crate) fn rx_meta(&self, offset: usize, n: u32) -> &[RxMeta] {
+        // SAFETY: `RxMeta` is cells and padding.
+        unsafe { self.view(offset, n as usize) }
+    }
+
     /// The run as a `netmap_if`.
     pub(crate) fn if_header(&self) -> &IfHeader {
         // SAFETY: `IfHeader` is cells and padding; 56 bytes are always there.
@@ -106,6 +112,16 @@ impl Chunk {
     pub(crate) fn word(&self, offset: usize) -> Option<&Shared<u32>> {
         // SAFETY: Cells.
         unsafe { self.view(offset, 1) }.first()
+    }
+
+    /// The 16 bits at byte `offset`, in network order.
+    pub(crate) fn be16(&self, offset: usize) -> Option<u16> {
+        // SAFETY: Cells.
+        let bytes = unsafe { self.view::<Shared<u8>>(offset, 2) };
+        Some(u16::from_be_bytes([
+            bytes.first()?.get(),
+            bytes.get(1)?.get(),
+        ]))
     }
 
     /// Zeroes everything.

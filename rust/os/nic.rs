@@ -114,6 +114,16 @@ impl Nic {
             unsafe { account(ring.cookie, packets, bytes) };
         }
     }
+
+    /// The timestamp the card holds for a packet whose descriptor says that there is one, in
+    /// nanoseconds; frees the card's place for the next.
+    #[cold]
+    pub(crate) fn rx_stamp(&self, ring: &NicRing) -> Option<u64> {
+        let stamp = self.ops().rx_stamp?;
+        let mut ns = 0;
+        // SAFETY: As in `account`; `ns` is valid for writing.
+        unsafe { stamp(ring.cookie, &mut ns) }.then_some(ns)
+    }
 }
 
 impl Drop for Nic {

@@ -39,6 +39,8 @@ pub(crate) mod kind {
     pub(crate) const PORT: u32 = 0;
     pub(crate) const RX: u32 = 1;
     pub(crate) const HOST_TX: u32 = 2;
+    pub(crate) const TX: u32 = 3;
+    pub(crate) const HOST_RX: u32 = 4;
 }
 
 /// Who has a queue (`nq_state`).
@@ -66,6 +68,29 @@ pub(crate) mod counter {
     pub(crate) const FRAGS: usize = 8;
     pub(crate) const STARTS: usize = 9;
     pub(crate) const MAX: usize = 16;
+}
+
+/// Bits of an entry of received metadata (`nm_rx_meta.flags`).
+pub(crate) mod meta {
+    #![allow(missing_docs)]
+    pub(crate) const VALID: u32 = 0x1;
+    pub(crate) const HASH: u32 = 0x2;
+    pub(crate) const VLAN: u32 = 0x4;
+    pub(crate) const TSTAMP: u32 = 0x8;
+    pub(crate) const L3_OK: u32 = 0x10;
+    pub(crate) const L3_BAD: u32 = 0x20;
+    pub(crate) const L4_OK: u32 = 0x40;
+    pub(crate) const L4_BAD: u32 = 0x80;
+    pub(crate) const IPV4: u32 = 0x100;
+    pub(crate) const IPV6: u32 = 0x200;
+    pub(crate) const IP_EXT: u32 = 0x400;
+    pub(crate) const TCP: u32 = 0x800;
+    pub(crate) const UDP: u32 = 0x1000;
+    pub(crate) const SCTP: u32 = 0x2000;
+    pub(crate) const FLOW: u32 = 0x4000;
+    pub(crate) const ETYPE: u32 = 0x8000;
+    /// Where the kind of hash begins; four bits.
+    pub(crate) const HASH_TYPE_SHIFT: u32 = 24;
 }
 
 /// `struct nm_queue_info`.

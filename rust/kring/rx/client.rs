@@ -28,16 +28,22 @@ impl NicClient for RxRing {
         // The NIC begins at descriptor 0, the kernel's part of the ring at hwtail: the program
         // keeps the slots it holds.
         let kernel = n - distance(kring.hwcur, kring.hwtail, n);
+        let slots = self.shm.slots();
+        let bad = &mut kring.counters[counter::BAD_SLOTS];
         for (i, desc) in nic.descs().iter().enumerate() {
             let slot = advance(kring.hwtail, i as u32, n) as usize;
             match kring.armed.get(slot) {
                 Some(armed) if (i as u32) < kernel && *armed != Armed::NONE => {
+                    let offset = match (&self.options.offsets, slots.get(slot)) {
+                        (Some(offsets), Some(slot)) => offsets.wanted(slot, bad),
+                        _ => 0,
+                    };
                     if kring.needs_sync {
                         self.sync_for_device(armed.bus);
                     }
-                    rx82599::arm(desc, armed);
+                    rx82599::arm(desc, armed, offset);
                 }
-                _ => rx82599::arm(desc, &Armed::NONE),
+                _ => rx82599::arm(desc, &Armed::NONE, 0),
             }
         }
         kring.next_clean = 0;

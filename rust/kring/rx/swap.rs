@@ -65,7 +65,9 @@ impl RxRing {
             if sync {
                 self.sync_for_device(bus);
             }
-            rx82599::arm(desc, place);
+            let bad = &mut kring.counters[counter::BAD_SLOTS];
+            let offset = (self.options.offsets.as_ref()).map_or(0, |o| o.wanted(slot, bad));
+            rx82599::arm(desc, place, offset);
         }
         slots.len().min(descs.len())
     }

@@ -102,7 +102,7 @@ impl RxRing {
         ring::runs(kring.next_clean, kring.hwtail, n, room, |d, s, len| {
             let to = s + len;
             match (descs.get(d..d + len), slots.get(s..to), armed.get(s..to)) {
-                (Some(d), Some(s), Some(a)) => rx82599::import(d, s, a, buf_size as u32, &mut got),
+                (Some(d), Some(s), Some(a)) => rx82599::import(d, s, a, self.buf_len, &mut got),
                 _ => 0,
             }
         });
@@ -116,6 +116,9 @@ impl RxRing {
                     self.dev.sync_for_cpu(armed.bus, buf_size);
                 }
             }
+        }
+        if self.options.rx_meta {
+            self.describe(nic, kring, got.complete);
         }
         kring.next_clean = advance(kring.next_clean, got.complete, n);
         kring.hwtail = advance(kring.hwtail, got.complete, n);
@@ -145,7 +148,11 @@ impl RxRing {
                 if kring.needs_sync {
                     aa.iter().for_each(|a| self.sync_for_device(a.bus));
                 }
-                done += rx82599::refill(ds, ss, aa);
+                let bad = &mut kring.counters[counter::BAD_SLOTS];
+                done += match &self.options.offsets {
+                    None => rx82599::refill(ds, ss, aa, |_| 0),
+                    Some(o) => rx82599::refill(ds, ss, aa, |s| o.wanted(s, bad)),
+                };
                 if done == len {
                     break;
                 }

@@ -11,6 +11,10 @@ mod ring;
 mod shm;
 mod uapi;
 
+mod kring {
+    pub(crate) mod options;
+}
+
 mod mem {
     pub(crate) mod layout;
     pub(crate) mod owner;
@@ -25,7 +29,9 @@ mod tests {
     mod claims;
     mod layout;
     mod names;
+    mod options;
     mod requests;
     mod rings;
     mod rx82599;
+    mod rx_meta;
 }

@@ -131,7 +131,7 @@ fn a_received_slot_names_the_buffer_the_nic_has_filled_whatever_stood_there() {
 fn refill_rewrites_both_words_of_each_descriptor() {
     let slots = slots(3);
     let descs: Vec<_> = (0..3).map(|_| done(60, true)).collect();
-    assert_eq!(refill(&descs, &slots, &armed(&slots)), 3);
+    assert_eq!(refill(&descs, &slots, &armed(&slots), |_| 0), 3);
     for (desc, slot) in descs.iter().zip(&slots) {
         assert_eq!(desc.lo.get(), u64::from(slot.buf_idx.get()) * 2048);
         assert_eq!(desc.hi.get(), 0);
@@ -144,7 +144,7 @@ fn refill_stops_at_a_slot_that_names_another_buffer_and_leaves_its_descriptor() 
     let armed = armed(&slots);
     slots[1].buf_idx.set(77);
     let descs: Vec<_> = (0..3).map(|_| done(60, true)).collect();
-    assert_eq!(refill(&descs, &slots, &armed), 1);
+    assert_eq!(refill(&descs, &slots, &armed, |_| 0), 1);
     assert_eq!(descs[1].lo.get(), 0xdead);
     assert_eq!(descs[2].lo.get(), 0xdead);
 }
@@ -154,16 +154,16 @@ fn a_slot_whose_buffer_was_taken_over_never_matches() {
     // Whatever the program writes into the slot.
     for named in [0, 1, 2, u32::MAX] {
         let descs = [done(60, true)];
-        assert_eq!(refill(&descs, &[slot(named)], &[Armed::NONE]), 0);
+        assert_eq!(refill(&descs, &[slot(named)], &[Armed::NONE], |_| 0), 0);
         assert_eq!(descs[0].lo.get(), 0xdead);
     }
 }
 
 #[test]
-fn arm_clears_an_old_status() {
+fn arm_points_into_the_buffer_and_clears_an_old_status() {
     let desc = done(60, true);
-    arm(&desc, &Armed::new(9, 0x8000));
-    assert_eq!((desc.lo.get(), desc.hi.get()), (0x8000, 0));
+    arm(&desc, &Armed::new(9, 0x8000), 0x80);
+    assert_eq!((desc.lo.get(), desc.hi.get()), (0x8080, 0));
 }
 
 proptest! {
