@@ -67,6 +67,10 @@ pub(crate) mod counter {
     pub(crate) const SWAPS: usize = 7;
     pub(crate) const FRAGS: usize = 8;
     pub(crate) const STARTS: usize = 9;
+    // Of the drops:
+    pub(crate) const DROP_STACK: usize = 10;
+    pub(crate) const DROP_FULL: usize = 11;
+    pub(crate) const DROP_LOST: usize = 12;
     pub(crate) const MAX: usize = 16;
 }
 

@@ -407,6 +407,32 @@ struct nm_rx_meta {
 	uint32_t	spare[3];
 };
 
+#define NM_META_VALID		0x00001	/* last (or only) slot of a frame */
+#define NM_META_HASH		0x00002
+#define NM_META_VLAN		0x00004	/* 802.1Q; the tag is in the frame as well */
+#define NM_META_TSTAMP		0x00008
+#define NM_META_L3_OK		0x00010	/* IPv4 header checksum verified */
+#define NM_META_L3_BAD		0x00020
+#define NM_META_L4_OK		0x00040	/* TCP or UDP checksum verified */
+#define NM_META_L4_BAD		0x00080
+#define NM_META_IPV4		0x00100
+#define NM_META_IPV6		0x00200
+#define NM_META_IP_EXT		0x00400	/* IPv4 options, IPv6 extension headers */
+#define NM_META_TCP		0x00800
+#define NM_META_UDP		0x01000
+#define NM_META_SCTP		0x02000
+#define NM_META_FLOW		0x04000	/* steered by a flow director filter */
+#define NM_META_ETYPE		0x08000	/* ptype numbers an EtherType filter */
+#define NM_META_HASH_TYPE(flags) ((flags) >> 24 & 0xf) /* NM_HASH_* */
+
+#define NM_HASH_NONE		0
+#define NM_HASH_IPV4_TCP	1	/* over addresses and ports */
+#define NM_HASH_IPV4		2	/* over addresses */
+#define NM_HASH_IPV6_TCP	3
+#define NM_HASH_IPV6		5
+#define NM_HASH_IPV4_UDP	7
+#define NM_HASH_IPV6_UDP	8
+
 #define NM_QUEUE_VERSION	1
 
 struct nm_queue_req {
@@ -444,6 +470,9 @@ enum nm_queue_counter {
 	NQ_C_SWAPS,		/* slots whose buffer was swapped */
 	NQ_C_FRAGMENTS,		/* slots with NS_MOREFRAG */
 	NQ_C_STARTS,		/* times the ring was started */
+	NQ_C_DROP_STACK,	/* of the drops: refused by the stack */
+	NQ_C_DROP_FULL,		/* of the drops: no room in the ring */
+	NQ_C_DROP_LOST,		/* of the drops: in flight at a reset of the port */
 	NQ_COUNTERS = 16
 };
 
