@@ -16,6 +16,7 @@ pub mod bench;
 pub mod card;
 pub mod child;
 pub mod console;
+pub mod echo;
 pub mod netns;
 pub mod places;
 pub mod qemu;

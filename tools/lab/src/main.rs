@@ -4,7 +4,7 @@
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use lab::vm::{Config, Drivers, Vm};
-use lab::{bench, child, places, say, session, tests};
+use lab::{bench, child, echo, places, say, session, tests};
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -64,6 +64,9 @@ enum Command {
     Test(tests::TestArgs),
     /// Play the session: a flood, and a host that never notices
     Run(session::RunArgs),
+    /// Echo what comes to port 7 (the peer runs it for the guest's tests)
+    #[command(hide = true)]
+    Echo,
     /// Measure
     Bench {
         /// Arguments of the bench
@@ -110,6 +113,7 @@ fn run(cli: &Cli) -> Result<i32> {
         }
         Command::Test(args) => tests::run(args, &machine.config(10, 2048)),
         Command::Run(args) => session::run(args, &machine.config(10, 2048)),
+        Command::Echo => echo::serve().map(|()| 0),
         Command::Bench { args } => bench::run(args, &machine.config(1, 1024)),
     }
 }

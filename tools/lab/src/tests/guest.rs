@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The guest part: `nm_test` in a booted guest, its KTAP followed line by line, and the
 //! guest's console watched for complaints of the kernel.
+//!
+//! The guest has two cards, so that tests can bridge between their ports, and the peer
+//! echoes what is sent to its port 7, so that they can check what a round trip brings back.
 
 use super::tally::{line, Tally};
 use super::TestArgs;
+use crate::echo;
 use crate::say::progress;
 use crate::vm::{Config, Vm};
 use anyhow::Result;
@@ -11,8 +15,16 @@ use anyhow::Result;
 /// How often the guest is booted anew after a test took it down.
 const REBOOTS: usize = 5;
 
+/// Cards the tests need.
+const CARDS: usize = 2;
+
 pub fn run(args: &TestArgs, config: &Config, tally: &mut Tally) -> Result<()> {
+    let config = &Config {
+        cards: config.cards.max(CARDS),
+        ..config.clone()
+    };
     let mut vm = Vm::boot(config)?;
+    let mut _echo = echo::at_peer(&vm)?;
     let mut wanted: Vec<String> = vm
         .must("nm_test --list")?
         .lines()
@@ -50,6 +62,7 @@ pub fn run(args: &TestArgs, config: &Config, tally: &mut Tally) -> Result<()> {
             ));
             drop(vm);
             vm = Vm::boot(config)?;
+            _echo = echo::at_peer(&vm)?;
         }
     }
     for name in &wanted {
