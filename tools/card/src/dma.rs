@@ -204,6 +204,20 @@ impl Dma {
         true
     }
 
+    /// Writes four bytes at an address that is a multiple of four, at once.
+    pub fn write_word(&self, gpa: u64, v: u32) -> bool {
+        match self.at(gpa) {
+            Some((ptr, room, true)) if room >= 4 && gpa % 4 == 0 => {
+                fence(Ordering::Release);
+                // SAFETY: 4 mapped, writable bytes at an aligned address (windows are
+                // page-aligned); volatile because the guest reads them at the same time.
+                unsafe { ptr.cast::<u32>().write_volatile(v.to_le()) };
+                true
+            }
+            _ => self.fault(),
+        }
+    }
+
     /// Guest memory of `len` bytes at address 0, for tests.
     #[cfg(test)]
     pub fn of_size(len: u64) -> Self {
@@ -245,6 +259,16 @@ mod tests {
         assert_eq!(dma.read_desc(0xff0), Some([1, 2 | (9 << 32)]));
         assert_eq!(dma.read_desc(0xff8), None);
         assert_eq!(dma.read_desc(0x1000), None);
+    }
+
+    #[test]
+    fn a_word_is_written_whole_or_not_at_all() {
+        let dma = Dma::of_size(0x1000);
+        assert!(dma.write_word(0xffc, 0x0403_0201));
+        let mut buf = [0; 4];
+        assert!(dma.read(0xffc, &mut buf));
+        assert_eq!(buf, [1, 2, 3, 4]);
+        assert!(!dma.write_word(0xffe, 0) && !dma.write_word(0x1000, 0));
     }
 
     #[test]

@@ -34,6 +34,43 @@ impl RingFault {
     }
 }
 
+/// What is wrong with a transmit queue.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct QueueFault {
+    /// TXDCTL.ENABLE does not go off.
+    pub stuck: bool,
+    /// TXDCTL.ENABLE does not go on.
+    pub dead: bool,
+    /// Descriptors are not fetched: nothing is sent, nothing is reported.
+    pub hang: bool,
+}
+
+impl QueueFault {
+    /// What TXDCTL holds when `new` is written over `old`.
+    pub fn enable(&self, old: u32, new: u32) -> u32 {
+        const ENABLE: u32 = 1 << 25;
+        let mut v = new;
+        if self.stuck {
+            v |= old & ENABLE;
+        }
+        if self.dead {
+            v &= !ENABLE;
+        }
+        v
+    }
+
+    /// Sets a fault by its name; false if there is no such fault.
+    pub fn set(&mut self, name: &str, on: bool) -> bool {
+        match name {
+            "stuck" => self.stuck = on,
+            "dead" => self.dead = on,
+            "hang" => self.hang = on,
+            _ => return false,
+        }
+        true
+    }
+}
+
 /// What is wrong with the port.
 #[derive(Clone, Copy, Default)]
 pub struct PortFault {
@@ -54,5 +91,21 @@ mod tests {
         assert!(f.set("length", true) && f.set("stuck", true) && f.set("dead", true));
         assert_eq!(f.length(5), 65535);
         assert!(!f.set("other", true));
+        let mut f = QueueFault::default();
+        assert!(f.set("hang", true) && !f.set("length", true));
+    }
+
+    #[test]
+    fn a_transmit_queue_does_not_stop_or_start_if_told_so() {
+        let (on, off) = ((1 << 25) | 32, 32);
+        let mut f = QueueFault::default();
+        assert_eq!((f.enable(off, on), f.enable(on, off)), (on, off));
+        f.stuck = true;
+        assert_eq!((f.enable(off, off), f.enable(on, off)), (off, on));
+        f = QueueFault {
+            dead: true,
+            ..QueueFault::default()
+        };
+        assert_eq!(f.enable(off, on), off);
     }
 }

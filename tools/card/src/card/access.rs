@@ -90,6 +90,8 @@ impl Card {
             TxReg::Head => queue.head(),
             TxReg::Tail => queue.tail(),
             TxReg::Control => queue.txdctl(),
+            TxReg::WriteBackLow => queue.write_back() as u32,
+            TxReg::WriteBackHigh => (queue.write_back() >> 32) as u32,
         }
     }
 
@@ -204,6 +206,8 @@ impl Card {
             TxReg::Head => queue.set_head(v),
             TxReg::Tail => queue.set_tail(v),
             TxReg::Control => queue.set_txdctl(v),
+            TxReg::WriteBackLow => queue.set_write_back_low(v),
+            TxReg::WriteBackHigh => queue.set_write_back_high(v),
         }
         self.tx.look(q);
     }

@@ -49,9 +49,17 @@ pub fn show(card: &Card, base: &Counters) -> String {
         );
     }
     for q in (0..QUEUES).filter(|&q| card.queue_shown(q, true)) {
-        let (n, b) = (&c.txq[q], &base.txq[q]);
-        let (packets, bytes) = (n.packets - b.packets, n.bytes - b.bytes);
-        let _ = writeln!(s, "txq {q} packets={packets} bytes={bytes}");
+        let (n, b, t) = (&c.txq[q], &base.txq[q], &card.tx.queues[q]);
+        let _ = writeln!(
+            s,
+            "txq {q} enabled={} packets={} bytes={} tdh={} tdt={} txdctl={:#010x}",
+            u8::from(t.enabled()),
+            n.packets - b.packets,
+            n.bytes - b.bytes,
+            t.head(),
+            t.tail(),
+            t.txdctl(),
+        );
     }
     s
 }

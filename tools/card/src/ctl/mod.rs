@@ -16,7 +16,7 @@ use crate::stats::{Counters, QUEUES};
 use crate::wire::generator::Generator;
 use crate::wire::pcap::Capture;
 use crate::wire::profile;
-use words::{fault_list, fault_port, frame, hex, info, list, pairs};
+use words::{fault_list, fault_port, fault_queue, frame, hex, info, list, pairs};
 
 /// Frames of one `send` per turn of the lock.
 const SEND_BATCH: u64 = 128;
@@ -33,6 +33,7 @@ link up|down
 txlog start|stop|get               frames the guest sends
 trace on FILE|off                  register trace
 fault rxq N stuck|dead|length on|off
+fault txq N stuck|dead|hang on|off
 fault port gone|crc on|off
 fault list
 bench template HEX                 the frame of the bench's doorbell
@@ -154,16 +155,11 @@ impl Ctl {
             ["fault", "port", name, state @ ("on" | "off")] => self
                 .shared
                 .with(|card, _| fault_port(card, name, state == "on")),
-            ["fault", "rxq", q, name, state @ ("on" | "off")] => {
+            ["fault", kind @ ("rxq" | "txq"), q, name, state @ ("on" | "off")] => {
                 let q = q.parse().ok().filter(|&q| q < QUEUES);
                 let q: usize = q.ok_or(format!("queues are 0 to {}", QUEUES - 1))?;
-                let done = self
-                    .shared
-                    .with(|card, _| card.rx.rings[q].fault.set(name, state == "on"));
-                match done {
-                    true => Ok(String::new()),
-                    false => Err(format!("{name}: no such fault (stuck, dead, length)")),
-                }
+                self.shared
+                    .with(|card, _| fault_queue(card, kind == "txq", q, name, state == "on"))
             }
             ["bench", "template", hex] => {
                 let f = frame(hex)?;

@@ -56,10 +56,13 @@ fn link_faults_info_and_help() {
     ok(&c, "link down");
     assert!(ok(&c, "info").contains("mac=a0:36:9f:82:59:90 link=down guest=none"));
     ok(&c, "fault rxq 4 stuck on");
+    ok(&c, "fault txq 63 hang on");
     ok(&c, "fault port crc on");
     let s = ok(&c, "fault list");
     assert!(
-        s.contains("gone=0 crc=1") && s.contains("rxq 4 stuck=1 dead=0 length=0"),
+        s.contains("gone=0 crc=1")
+            && s.contains("rxq 4 stuck=1 dead=0 length=0")
+            && s.contains("txq 63 stuck=0 dead=0 hang=1"),
         "{s}"
     );
     assert!(ok(&c, "help").contains("counts"));
@@ -94,6 +97,7 @@ fn mistakes_are_explained() {
         ("replay /nonexistent", "/nonexistent"),
         ("fault rxq 128 stuck on", "0 to 127"),
         ("fault rxq 1 odd on", "no such fault"),
+        ("fault txq 1 length on", "no such fault"),
         ("trace on /nonexistent/x", "/nonexistent/x"),
     ] {
         let e = c.command(line).unwrap_err();

@@ -30,6 +30,23 @@ pub fn fault_port(card: &mut Card, name: &str, on: bool) -> Result<String, Strin
     Ok(String::new())
 }
 
+pub fn fault_queue(
+    card: &mut Card,
+    tx: bool,
+    q: usize,
+    name: &str,
+    on: bool,
+) -> Result<String, String> {
+    if tx && card.tx.queues[q].fault.set(name, on) {
+        card.tx.look(q);
+    } else if tx {
+        return Err(format!("{name}: no such fault (stuck, dead, hang)"));
+    } else if !card.rx.rings[q].fault.set(name, on) {
+        return Err(format!("{name}: no such fault (stuck, dead, length)"));
+    }
+    Ok(String::new())
+}
+
 pub fn fault_list(card: &Card) -> String {
     let mut s = format!(
         "fault port gone={} crc={}\n",
@@ -44,6 +61,17 @@ pub fn fault_list(card: &Card) -> String {
                 u8::from(f.stuck),
                 u8::from(f.dead),
                 u8::from(f.length)
+            );
+        }
+    }
+    for (q, t) in card.tx.queues.iter().enumerate() {
+        let f = t.fault;
+        if f != Default::default() {
+            s += &format!(
+                "fault txq {q} stuck={} dead={} hang={}\n",
+                u8::from(f.stuck),
+                u8::from(f.dead),
+                u8::from(f.hang)
             );
         }
     }

@@ -31,6 +31,8 @@ pub enum TxReg {
     Head,
     Tail,
     Control,
+    WriteBackLow,
+    WriteBackHigh,
 }
 
 /// How a register behaves. Those that are an array are told their index.

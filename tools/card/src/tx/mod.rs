@@ -57,8 +57,14 @@ impl Tx {
         }
     }
 
+    /// A reset of the MAC.
     pub fn reset(&mut self) {
-        *self = Self::new();
+        let mut queues = std::mem::take(&mut self.queues);
+        queues.iter_mut().for_each(Queue::reset);
+        *self = Self {
+            queues,
+            ..Self::new()
+        };
     }
 
     /// DMATXCTL.TE.
@@ -224,6 +230,66 @@ mod tests {
         tx.look(3);
         let out = run(&mut tx, &dma, &mut Counters::default());
         assert_eq!(out[0].len(), 60);
+    }
+
+    #[test]
+    fn head_write_back_replaces_the_report_in_the_descriptor() {
+        let (dma, mut tx) = unit();
+        let q = &mut tx.queues[3];
+        q.set_write_back_low(0x8000 | 1);
+        for i in 0..3 {
+            put(&dma, i, 0x10000, DATA | CMD_EOP | 60, 0);
+        }
+        put(&dma, 1, 0x10000, DATA | CMD_EOP | CMD_RS | 60, 0);
+        tx.queues[3].set_tail(3);
+        tx.look(3);
+        assert_eq!(run(&mut tx, &dma, &mut Counters::default()).len(), 3);
+        let mut head = [0; 4];
+        assert!(dma.read(0x8000, &mut head));
+        assert_eq!(
+            u32::from_le_bytes(head),
+            2,
+            "the descriptor after the one with RS"
+        );
+        assert_eq!(dma.read_desc(RING + 16).unwrap()[1] >> 32, 0, "no DD");
+        assert_eq!(tx.take_dirty(), 1 << 3);
+    }
+
+    #[test]
+    fn head_write_back_needs_wthresh_0() {
+        let (dma, mut tx) = unit();
+        let q = &mut tx.queues[3];
+        q.set_write_back_low(0x8000 | 1);
+        q.set_txdctl((1 << 25) | (1 << 16));
+        put(&dma, 0, 0x10000, DATA | CMD_EOP | CMD_RS | 60, 0);
+        tx.queues[3].set_tail(1);
+        tx.look(3);
+        assert_eq!(run(&mut tx, &dma, &mut Counters::default()).len(), 1);
+        let mut head = [0; 4];
+        assert!(dma.read(0x8000, &mut head));
+        assert_eq!(head, [0; 4]);
+    }
+
+    #[test]
+    fn a_hanging_queue_sends_nothing_until_it_is_let_go() {
+        let (dma, mut tx) = unit();
+        put(&dma, 0, 0x10000, DATA | CMD_EOP | CMD_RS | 60, 0);
+        tx.queues[3].fault.hang = true;
+        tx.queues[3].set_tail(1);
+        tx.look(3);
+        assert!(!tx.has_work());
+        tx.queues[3].fault.hang = false;
+        tx.look(3);
+        assert_eq!(run(&mut tx, &dma, &mut Counters::default()).len(), 1);
+    }
+
+    #[test]
+    fn a_fault_stays_over_a_reset() {
+        let (_, mut tx) = unit();
+        tx.queues[3].fault.stuck = true;
+        tx.reset();
+        assert!(tx.queues[3].fault.stuck);
+        assert!(!tx.queues[3].enabled());
     }
 
     #[test]

@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 //! One transmit descriptor ring.
+//!
+//! The card reports progress in one of two ways: it sets DD in each descriptor that asked for a
+//! report (RS), or, with head write-back (TDWBAL), it writes its head index to memory instead.
 
 use crate::dma::Dma;
+use crate::faults::QueueFault;
 
+const TXDCTL_WTHRESH: u32 = 0x7f << 16;
 const TXDCTL_ENABLE: u32 = 1 << 25;
 const TXDCTL_SWFLSH: u32 = 1 << 26;
+const TDWBAL_ENABLE: u64 = 1;
 const STATUS_DD: u32 = 1;
 
 /// A descriptor: address, then command/length and option words, and where it is.
@@ -23,16 +29,32 @@ pub struct Queue {
     head: u32,
     tail: u32,
     txdctl: u32,
+    /// TDWBAH and TDWBAL: where the head goes, and whether it does.
+    write_back: u64,
+    /// Misbehaviour asked for from outside.
+    pub fault: QueueFault,
 }
 
 impl Queue {
+    /// A reset of the MAC; a fault that was asked for stays.
+    pub fn reset(&mut self) {
+        *self = Self {
+            fault: self.fault,
+            ..Self::default()
+        };
+    }
+
     pub fn enabled(&self) -> bool {
         self.txdctl & TXDCTL_ENABLE != 0
     }
 
     /// Are there descriptors to look at?
     pub fn waiting(&self) -> bool {
-        self.enabled() && self.head != self.tail && self.head < self.n && self.tail < self.n
+        self.enabled()
+            && !self.fault.hang
+            && self.head != self.tail
+            && self.head < self.n
+            && self.tail < self.n
     }
 
     pub fn head(&self) -> u32 {
@@ -53,6 +75,18 @@ impl Queue {
 
     pub fn len_bytes(&self) -> u32 {
         self.n * 16
+    }
+
+    pub fn write_back(&self) -> u64 {
+        self.write_back
+    }
+
+    pub fn set_write_back_low(&mut self, v: u32) {
+        self.write_back = (self.write_back >> 32 << 32) | u64::from(v);
+    }
+
+    pub fn set_write_back_high(&mut self, v: u32) {
+        self.write_back = (u64::from(v) << 32) | (self.write_back & 0xffff_ffff);
     }
 
     pub fn set_base_low(&mut self, v: u32) {
@@ -76,7 +110,7 @@ impl Queue {
     }
 
     pub fn set_txdctl(&mut self, v: u32) {
-        self.txdctl = v & !TXDCTL_SWFLSH;
+        self.txdctl = self.fault.enable(self.txdctl, v & !TXDCTL_SWFLSH);
     }
 
     /// Takes the next descriptor.
@@ -102,6 +136,11 @@ impl Queue {
     /// Tells the driver that everything up to this descriptor is done.
     pub fn complete(&self, dma: &Dma, d: &Fetched) {
         // Memory that went away is counted by `dma`; nobody is there to be told.
-        let _ = dma.write_desc_status(d.at, STATUS_DD);
+        if self.write_back & TDWBAL_ENABLE == 0 {
+            let _ = dma.write_desc_status(d.at, STATUS_DD);
+        } else if self.txdctl & TXDCTL_WTHRESH == 0 {
+            // Another threshold is forbidden then; a driver that sets one hears nothing.
+            let _ = dma.write_word(self.write_back & !3, self.head);
+        }
     }
 }
