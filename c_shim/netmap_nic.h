@@ -107,8 +107,8 @@ struct nm_nic_xmit {
  * @match: is @dev one of this driver's?
  * @info: fill in the port's numbers; 0 or an errno
  * @take_rx: take queue @q from the kernel; frames are written in pieces of at
- *	most @buf_len bytes, a multiple of 1024 up to 16384 (EINVAL).  ENOENT no such queue, ENETDOWN
- *	interface down, EBUSY taken already or an AF_XDP socket is on it,
+ *	most @buf_len bytes, a multiple of 1024 up to 16384 (EINVAL).  ENOENT no
+ *	such queue, ENETDOWN interface down, EBUSY taken already or an AF_XDP socket is on it,
  *	EOPNOTSUPP a mode that cannot be mixed with this (SR-IOV, VMDq, DCB, FCoE;
  *	the driver says which in the log), EIO the queue did not stop and is the
  *	kernel's again, or client->start()'s errno.  Nothing has changed then.

@@ -51,6 +51,19 @@ expression V, R, B;
  ...>
  }
 
+@ poll_tx @
+symbol adapter;
+expression V, R, B;
+@@
+ ixgbe_poll(...)
+ {
+ <...
+- ixgbe_clean_tx_irq(V, R, B)
++ (ixgbe_netmap_tx_irq(adapter, R, B) /* netmap hook: poll-tx */
++  , ixgbe_clean_tx_irq(V, R, B))
+ ...>
+ }
+
 // ---- programming a ring ---------------------------------------------------------
 
 @ ring_registers @

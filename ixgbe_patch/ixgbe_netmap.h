@@ -8,8 +8,10 @@
 #define _IXGBE_NETMAP_H_
 
 #include <linux/types.h>
+#include <linux/u64_stats_sync.h>
 
 struct ixgbe_adapter;
+struct ixgbe_netmap_spare;
 struct ixgbe_ring;
 struct nm_nic_client;
 
@@ -31,6 +33,20 @@ struct ixgbe_netmap_queue {
 };
 
 /**
+ * struct ixgbe_netmap_count - what a TX ring has sent since the port is there
+ * @packets: frames
+ * @bytes: without FCS
+ * @syncp: of both, for 32-bit readers
+ *
+ * Kept apart from the ring, so that the port's totals never go back when it is given.
+ */
+struct ixgbe_netmap_count {
+	u64 packets;
+	u64 bytes;
+	struct u64_stats_sync syncp;
+};
+
+/**
  * struct ixgbe_netmap - a port's queues that are not the kernel's
  * @out: taken by the core; changed under rtnl
  * @hold: the driver's sweeps over all queues leave these registers alone;
@@ -43,6 +59,10 @@ struct ixgbe_netmap_queue {
  * @reta_made: @reta is what the last reset has put into the redirection table
  * @reta: the redirection table without the queues that were out then
  * @queue: who has it
+ * @tx_run: the core has the spare queue, the vector of the kernel's TX queue is reported
+ * @spare: the hardware queue behind netmap's TX ring; NULL: there is none; changed
+ *	under rtnl
+ * @sent: what netmap's TX rings have sent
  *
  * An index is a queue index (ring->queue_index), never a register index.  The
  * states of a queue:
@@ -64,10 +84,14 @@ struct ixgbe_netmap {
 	bool reta_made;
 	u8 reta[IXGBE_NETMAP_RETA];
 	struct ixgbe_netmap_queue queue[IXGBE_NETMAP_QUEUES];
+	DECLARE_BITMAP(tx_run, IXGBE_NETMAP_QUEUES);
+	struct ixgbe_netmap_spare *spare[IXGBE_NETMAP_QUEUES];
+	struct ixgbe_netmap_count sent[IXGBE_NETMAP_QUEUES];
 };
 
-/* The receive path. */
+/* The interrupt path. */
 bool ixgbe_netmap_rx_irq(struct ixgbe_adapter *adapter, struct ixgbe_ring *ring);
+void ixgbe_netmap_tx_irq(struct ixgbe_adapter *adapter, struct ixgbe_ring *ring, int budget);
 
 /* Programming a ring. */
 void ixgbe_netmap_rx_regs(struct ixgbe_adapter *adapter, struct ixgbe_ring *ring, u32 *rxdctl);

@@ -5,8 +5,9 @@
  *
  * This file is included at the end of ixgbe_main.c, because it is made of that
  * file's own steps (stop a ring, clean it, program it).  It holds the hooks that
- * keep the rest of the driver off a queue that is out; ixgbe_netmap_ops.c, included
- * last, takes and gives queues and is what the core calls.  The states of a queue
+ * keep the rest of the driver off a queue that is out; ixgbe_netmap_tx.c has the spare
+ * TX queues; ixgbe_netmap_ops.c, included last, takes and gives RX queues and is what
+ * the core calls.  The states of a queue
  * are in ixgbe_netmap.h.  take, give, down and gone run under rtnl.
  */
 #include "netmap_nic.h"
@@ -79,6 +80,8 @@ static void ixgbe_nm_to_kernel(struct ixgbe_adapter *adapter, struct ixgbe_ring 
 	clear_bit(q, adapter->netmap.skip);
 	ixgbe_nm_hold(adapter, q, false);
 }
+
+#include "ixgbe_netmap_tx.c"
 
 /* ---- hooks: the receive path ---------------------------------------------------- */
 
@@ -279,6 +282,7 @@ void ixgbe_netmap_down(struct ixgbe_adapter *adapter)
 	DECLARE_BITMAP(ran, IXGBE_NETMAP_QUEUES);
 	unsigned int q;
 
+	ixgbe_nm_tx_down(adapter);
 	if (bitmap_empty(nm->out, IXGBE_NETMAP_QUEUES))
 		return;
 
@@ -296,7 +300,7 @@ void ixgbe_netmap_down(struct ixgbe_adapter *adapter)
 
 /*
  * From ixgbe_up_complete, once interrupts are on: those that came for the first
- * packets were cleared just before.
+ * packets were cleared just before.  The spare TX queues are programmed here, too.
  */
 void ixgbe_netmap_up(struct ixgbe_adapter *adapter)
 {
@@ -304,6 +308,7 @@ void ixgbe_netmap_up(struct ixgbe_adapter *adapter)
 
 	for_each_set_bit(q, adapter->netmap.run, adapter->num_rx_queues)
 		ixgbe_nm_kick(adapter, adapter->rx_ring[q]);
+	ixgbe_nm_tx_up(adapter);
 }
 
 /* ---- hooks: what has to wait ---------------------------------------------------- */
@@ -312,12 +317,19 @@ void ixgbe_netmap_up(struct ixgbe_adapter *adapter)
 bool ixgbe_netmap_busy(const struct ixgbe_adapter *adapter, const char *what)
 {
 	unsigned int q = find_first_bit(adapter->netmap.out, IXGBE_NETMAP_QUEUES);
+	const char *kind = "RX";
 
+	if (q >= IXGBE_NETMAP_QUEUES) {
+		kind = "TX";
+		for (q = 0; q < IXGBE_NETMAP_QUEUES; q++)
+			if (ixgbe_nm_tx_out(adapter, q))
+				break;
+	}
 	if (q >= IXGBE_NETMAP_QUEUES)
 		return false;
 	netdev_warn(adapter->netdev,
-		    "%s is refused while RX queue %u is with a netmap program; end that program first ('nmq' lists who has which queue)\n",
-		    what, q);
+		    "%s is refused while %s queue %u is with a netmap program; end that program first ('nmq' lists who has which queue)\n",
+		    what, kind, q);
 	return true;
 }
 

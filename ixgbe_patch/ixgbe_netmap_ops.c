@@ -29,22 +29,24 @@ static const char *ixgbe_nm_conflict(const struct ixgbe_adapter *adapter)
 	return NULL;
 }
 
-/* May this queue be taken?  0 or an errno of nm_nic_ops.take_rx; changes nothing. */
-static int ixgbe_nm_may_take(const struct ixgbe_adapter *adapter, u32 q)
+/* May this queue be taken?  0 or an errno of nm_nic_ops.take_*; changes nothing. */
+static int ixgbe_nm_may_take(const struct ixgbe_adapter *adapter, u32 q, bool tx)
 {
 	const char *conflict = ixgbe_nm_conflict(adapter);
 
 	if (adapter->netmap.gone || ixgbe_removed(adapter->hw.hw_addr))
 		return -ENODEV;
 	if (conflict) {
-		netdev_warn(adapter->netdev, "netmap cannot take an RX queue %s\n", conflict);
+		netdev_warn(adapter->netdev, "netmap cannot take a queue %s\n", conflict);
 		return -EOPNOTSUPP;
 	}
-	if (q >= adapter->num_rx_queues)
+	if (q >= (tx ? adapter->num_tx_queues : adapter->num_rx_queues))
 		return -ENOENT;
 	if (!netif_running(adapter->netdev) || !netif_device_present(adapter->netdev) ||
 	    test_bit(__IXGBE_DOWN, &adapter->state))
 		return -ENETDOWN;
+	if (tx)
+		return ixgbe_nm_tx_may_take(adapter, q);
 	if (test_bit(q, adapter->netmap.out) || test_bit(q, adapter->netmap.hold))
 		return -EBUSY;
 	if (test_bit(q, adapter->af_xdp_zc_qps)) {
@@ -193,6 +195,7 @@ void ixgbe_netmap_gone(struct ixgbe_adapter *adapter)
 
 	rtnl_lock();
 	nm->gone = true;
+	ixgbe_nm_tx_gone(adapter);
 	bitmap_copy(was, nm->out, IXGBE_NETMAP_QUEUES);
 	for_each_set_bit(q, was, IXGBE_NETMAP_QUEUES)
 		ixgbe_nm_give(adapter, q);
@@ -248,7 +251,7 @@ static int ixgbe_nm_take_rx(struct net_device *dev, u32 q, u32 buf_len,
 	if (buf_len != IXGBE_RXBUFFER_2K)
 		return -EINVAL;
 	ixgbe_nm_lock(adapter);
-	err = ixgbe_nm_may_take(adapter, q);
+	err = ixgbe_nm_may_take(adapter, q, false);
 	if (!err)
 		err = ixgbe_nm_take(adapter, q, client, priv);
 	ixgbe_nm_unlock(adapter);
@@ -269,6 +272,33 @@ static int ixgbe_nm_give_rx(struct net_device *dev, u32 q)
 	return err;
 }
 
+static int ixgbe_nm_take_tx(struct net_device *dev, u32 q,
+			    const struct nm_nic_client *client, void *priv)
+{
+	struct ixgbe_adapter *adapter = ixgbe_from_netdev(dev);
+	int err;
+
+	ASSERT_RTNL();
+	ixgbe_nm_lock(adapter);
+	err = ixgbe_nm_may_take(adapter, q, true);
+	if (!err)
+		err = ixgbe_nm_tx_take(adapter, q, client, priv);
+	ixgbe_nm_unlock(adapter);
+	return err;
+}
+
+static int ixgbe_nm_give_tx(struct net_device *dev, u32 q)
+{
+	struct ixgbe_adapter *adapter = ixgbe_from_netdev(dev);
+	int err;
+
+	ASSERT_RTNL();
+	ixgbe_nm_lock(adapter);
+	err = ixgbe_nm_tx_give(adapter, q);
+	ixgbe_nm_unlock(adapter);
+	return err;
+}
+
 static void ixgbe_nm_account_rx(void *cookie, u32 packets, u32 bytes)
 {
 	struct ixgbe_ring *ring = cookie;
@@ -284,6 +314,9 @@ const struct nm_nic_ops ixgbe_netmap_ops = {
 	.info = ixgbe_nm_info,
 	.take_rx = ixgbe_nm_take_rx,
 	.give_rx = ixgbe_nm_give_rx,
+	.take_tx = ixgbe_nm_take_tx,
+	.give_tx = ixgbe_nm_give_tx,
 	.account_rx = ixgbe_nm_account_rx,
+	.account_tx = ixgbe_nm_tx_account,
 };
 EXPORT_SYMBOL_GPL(ixgbe_netmap_ops);
