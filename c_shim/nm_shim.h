@@ -64,6 +64,27 @@ struct nm_frag {
 
 u32 nm_skb_receive(struct net_device *dev, u32 queue, const struct nm_frag *frag, u32 n);
 
+/* xmit.c: frames the kernel sends; a spinlock for any context */
+void nm_lock_init(void *lock);
+unsigned long nm_lock(void *lock);
+void nm_unlock(void *lock, unsigned long flags);
+struct net_device *nm_skb_dev(const struct sk_buff *skb);
+void nm_netdev_tx_dropped(struct net_device *dev, u32 frames);
+/**
+ * nm_skb_plain() - frames as they go over the wire
+ * @skb: taken over
+ * @lost: how many of its frames could not be made
+ *
+ * Segmented, checksums finished, VLAN tag in the frame; without socket, route or
+ * interface.  Any context.  Return: frames linked by nm_skb_next(), or NULL.
+ */
+struct sk_buff *nm_skb_plain(struct sk_buff *skb, u32 *lost);
+struct sk_buff *nm_skb_next(const struct sk_buff *skb);
+void nm_skb_set_next(struct sk_buff *skb, struct sk_buff *next);
+u32 nm_skb_len(const struct sk_buff *skb);
+int nm_skb_copy(const struct sk_buff *skb, u32 offset, void *to, u32 len);
+void nm_skb_free(struct sk_buff *skb, bool dropped);
+
 /* os.c: the rest */
 extern struct module __this_module;
 void nm_write_barrier(void);

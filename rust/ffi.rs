@@ -213,6 +213,44 @@ unsafe extern "C" {
         -> u32_;
 }
 unsafe extern "C" {
+    pub fn nm_lock_init(lock: *mut kernel::ffi::c_void);
+}
+unsafe extern "C" {
+    pub fn nm_lock(lock: *mut kernel::ffi::c_void) -> kernel::ffi::c_ulong;
+}
+unsafe extern "C" {
+    pub fn nm_unlock(lock: *mut kernel::ffi::c_void, flags: kernel::ffi::c_ulong);
+}
+unsafe extern "C" {
+    pub fn nm_skb_dev(skb: *const sk_buff) -> *mut net_device;
+}
+unsafe extern "C" {
+    pub fn nm_netdev_tx_dropped(dev: *mut net_device, frames: u32_);
+}
+unsafe extern "C" {
+    pub fn nm_skb_plain(skb: *mut sk_buff, lost: *mut u32_) -> *mut sk_buff;
+}
+unsafe extern "C" {
+    pub fn nm_skb_next(skb: *const sk_buff) -> *mut sk_buff;
+}
+unsafe extern "C" {
+    pub fn nm_skb_set_next(skb: *mut sk_buff, next: *mut sk_buff);
+}
+unsafe extern "C" {
+    pub fn nm_skb_len(skb: *const sk_buff) -> u32_;
+}
+unsafe extern "C" {
+    pub fn nm_skb_copy(
+        skb: *const sk_buff,
+        offset: u32_,
+        to: *mut kernel::ffi::c_void,
+        len: u32_,
+    ) -> kernel::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn nm_skb_free(skb: *mut sk_buff, dropped: bool);
+}
+unsafe extern "C" {
     pub static mut __this_module: module;
 }
 unsafe extern "C" {

@@ -10,10 +10,13 @@
 
 pub(crate) mod chardev;
 pub(crate) mod chunk;
+pub(crate) mod divert;
 pub(crate) mod dma;
 pub(crate) mod entry;
+pub(crate) mod irqlock;
 pub(crate) mod netdev;
 pub(crate) mod nic;
+pub(crate) mod sent;
 pub(crate) mod skb;
 pub(crate) mod user;
 pub(crate) mod wait;

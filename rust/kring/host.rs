@@ -6,6 +6,7 @@
 //! [`rx`] is the way out: what the stack sends through the port while its transmissions are
 //! netmap's. Both copy every frame, because a program can write to its buffers at any time.
 
+pub(crate) mod divert;
 pub(crate) mod rx;
 pub(crate) mod tx;
 
@@ -26,12 +27,15 @@ fn status(shm: &Shm, counters: [u64; counter::MAX]) -> Status {
     }
 }
 
-/// Puts a buffer behind each slot; what is there after a failure is freed by [`free`].
-fn fill(region: &Region, shm: &Shm) -> Result {
+/// Puts a buffer behind each slot and tells `each`; what is there after a failure is freed by
+/// [`free`].
+fn fill(region: &Region, shm: &Shm, mut each: impl FnMut(u32) -> Result) -> Result {
     let mut mem = region.lock();
     for slot in shm.slots() {
-        slot.buf_idx.set(mem.alloc_buf(Owner::Loose)?);
+        let buf = mem.alloc_buf(Owner::Loose)?;
+        slot.buf_idx.set(buf);
         slot.set_len_and_flags(shm.buf_size() as u16, 0);
+        each(buf)?;
     }
     Ok(())
 }

@@ -159,3 +159,6 @@ pub(crate) struct RawBytes {
     /// How many.
     pub(super) len: usize,
 }
+
+// SAFETY: A place in memory that belongs to no thread.
+unsafe impl Send for RawBytes {}

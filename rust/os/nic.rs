@@ -79,7 +79,7 @@ impl Nic {
         NonNull::new(unsafe { ffi::nm_nic_get(dev.as_ptr()) }.cast_mut()).map(Nic)
     }
 
-    fn ops(&self) -> &ffi::nm_nic_ops {
+    pub(super) fn ops(&self) -> &ffi::nm_nic_ops {
         // SAFETY: Valid by the type invariant.
         unsafe { self.0.as_ref() }
     }

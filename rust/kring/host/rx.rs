@@ -2,26 +2,36 @@
 
 //! Host RX rings: what the kernel's stack sends through a port, for programs.
 //!
-//! As long as a port's transmissions are the kernel's own, nothing arrives here.
+//! Frames wait in the ring's [`Lane`] until a sync copies them into the slots the program has
+//! released. A slot may name another buffer by then, because the program has passed the one it had
+//! on to another ring; frames are written into it if no NIC ring can hold it, else into one of the
+//! slot's own.
 
 use kernel::error::Result;
 use kernel::prelude::*;
 use kernel::sync::{new_mutex, Arc, Mutex};
 
+use super::divert::Lane;
 use super::{fill, free, status};
 use crate::kring::{Shm, Status, Sync};
 use crate::mem::layout::ring_bytes;
-use crate::mem::region::Region;
+use crate::mem::owner::{Claim, Owner};
+use crate::mem::region::{Inner, Region};
+use crate::os::chunk::RawBytes;
+use crate::os::sent::Frame;
 use crate::os::wait::Wakers;
-use crate::ring::{self, Pointers};
-use crate::uapi::ext::counter;
+use crate::ring::{self, advance, distance, Pointers};
+use crate::uapi::{ext::counter, MAX_FRAGS, NS_MOREFRAG};
+
+/// Slots filled at once; a frame is never parted.
+const BATCH: usize = 2 * MAX_FRAGS;
 
 /// A ring out of the stack. Several fds may have it.
 #[pin_data(PinnedDrop)]
 pub(crate) struct HostRx {
     shm: Shm,
     region: Arc<Region>,
-    wakers: Wakers,
+    wakers: Arc<Wakers>,
     #[pin]
     state: Mutex<State>,
 }
@@ -32,6 +42,12 @@ struct State {
     hwcur: u32,
     /// First slot the kernel keeps; what `tail` was last set to.
     hwtail: u32,
+    /// Where frames come from.
+    lane: Option<Arc<Lane>>,
+    /// The buffer last written to behind each slot.
+    own: KVVec<u32>,
+    /// Where the next slots' bytes go.
+    places: KVec<RawBytes>,
     counters: [u64; counter::MAX],
 }
 
@@ -47,6 +63,15 @@ impl HostRx {
         ringid: u16,
         wakers: Wakers,
     ) -> Result<Arc<Self>> {
+        let wakers = Arc::new(wakers, GFP_KERNEL)?;
+        let state = State {
+            hwcur: 0,
+            hwtail: 0,
+            lane: None,
+            own: KVVec::with_capacity(slots as usize, GFP_KERNEL)?,
+            places: KVec::with_capacity(BATCH, GFP_KERNEL)?,
+            counters: [0; counter::MAX],
+        };
         let (object, mem) = region.lock().alloc_ring(ring_bytes(slots, false))?;
         let shm = Shm::new(region.layout(), object, mem, slots, ringid, 0);
         let undo = region.clone();
@@ -55,18 +80,33 @@ impl HostRx {
                 shm,
                 region,
                 wakers,
-                state <- new_mutex!(State {
-                    hwcur: 0,
-                    hwtail: 0,
-                    counters: [0; counter::MAX],
-                }, "netmap::HostRx::state"),
+                state <- new_mutex!(state, "netmap::HostRx::state"),
             }),
             GFP_KERNEL,
         )
         .inspect_err(|_| undo.lock().free_ring(object))?;
         // From here on `drop` undoes.
-        fill(&ring.region, &ring.shm)?;
+        let mut state = ring.state.lock();
+        fill(&ring.region, &ring.shm, |buf| {
+            Ok(state.own.push(buf, GFP_KERNEL)?)
+        })?;
+        drop(state);
         Ok(ring)
+    }
+
+    /// Where its memory is.
+    pub(crate) fn region(&self) -> &Arc<Region> {
+        &self.region
+    }
+
+    /// Whom it wakes.
+    pub(crate) fn wakers(&self) -> &Wakers {
+        &self.wakers
+    }
+
+    /// The interface has gone.
+    pub(crate) fn gone(&self) {
+        self.wakers.wake();
     }
 
     /// Offset of the ring object in the region.
@@ -76,7 +116,12 @@ impl HostRx {
 
     /// What the listing shows.
     pub(crate) fn status(&self) -> Status {
-        status(&self.shm, self.state.lock().counters)
+        let state = self.state.lock();
+        let mut counters = state.counters;
+        if let Some(lane) = &state.lane {
+            (counters[counter::DROPS], counters[counter::WAKEUPS]) = lane.counts();
+        }
+        status(&self.shm, counters)
     }
 
     /// Is there anything between the program's `cur` and the tail it was told?
@@ -85,26 +130,172 @@ impl HostRx {
         ring.cur.get() != ring.tail.get()
     }
 
+    /// From now on frames come from this lane.
+    pub(super) fn connect(&self, lane: Arc<Lane>) {
+        // As many as fill the ring: a program that reads slowly finds what it had room for.
+        lane.bind(
+            self.wakers.clone(),
+            self.shm.n - 1,
+            self.shm.buf_size() as u32,
+        );
+        self.state.lock().lane = Some(lane);
+    }
+
     /// Takes back the slots the program released, and hands it what the stack has sent.
     pub(crate) fn sync(&self) -> Sync {
         let mut state = self.state.lock();
         let outcome = self.exchange(&mut state, self.shm.pointers());
-        match outcome {
-            Sync::Reset => self.shm.reset(state.hwcur, state.hwtail),
-            _ => self.shm.header().tail.set(state.hwtail),
+        if outcome == Sync::Reset {
+            self.shm.reset(state.hwcur, state.hwtail);
         }
+        self.shm.stamp();
+        // As for a NIC ring: slots and bytes before the tail.
+        crate::os::write_barrier();
+        self.shm.header().tail.set(state.hwtail);
         outcome
+    }
+
+    /// The same for a program whose pointers are elsewhere than in the ring, which is left alone.
+    /// Returns what to publish there too: hwcur and hwtail.
+    #[expect(dead_code, reason = "for rings whose pointers are in a CSB")]
+    pub(crate) fn sync_at(&self, p: Pointers) -> (Sync, u32, u32) {
+        let mut state = self.state.lock();
+        let outcome = self.exchange(&mut state, p);
+        (outcome, state.hwcur, state.hwtail)
     }
 
     fn exchange(&self, state: &mut State, p: Pointers) -> Sync {
         state.counters[counter::SYNCS] += 1;
-        let Ok(Pointers { head, .. }) = ring::check(p, state.hwcur, state.hwtail, self.shm.n)
-        else {
-            state.counters[counter::RESETS] += 1;
-            return Sync::Reset;
+        let outcome = match ring::check(p, state.hwcur, state.hwtail, self.shm.n) {
+            Ok(p) => {
+                state.hwcur = p.head;
+                Sync::Done
+            }
+            Err(ring::Impossible) => {
+                state.counters[counter::RESETS] += 1;
+                Sync::Reset
+            }
         };
-        state.hwcur = head;
-        Sync::Done
+        self.fetch(state);
+        outcome
+    }
+
+    /// Copies what waits into the free slots, batch by batch.
+    fn fetch(&self, state: &mut State) {
+        let n = self.shm.n;
+        let Some(lane) = state.lane.clone() else {
+            return;
+        };
+        loop {
+            let held = distance(state.hwcur, state.hwtail, n);
+            let room = n.wrapping_sub(1).wrapping_sub(held);
+            let wanted = room.min(BATCH as u32).min(lane.pieces());
+            if wanted == 0 {
+                return;
+            }
+            // Places first, so that no frame is taken that would have to be dropped.
+            let ready = self.find_places(state, wanted);
+            let mut frames = lane.take(ready);
+            if frames.is_empty() {
+                if ready < wanted {
+                    // A buffer's ring is busy, or there is no memory; nothing else may come that
+                    // wakes those who poll, so they must look again.
+                    self.wakers.wake();
+                }
+                return;
+            }
+            let mut at = 0;
+            while let Some(frame) = frames.pop() {
+                at += self.store(state, at, &frame);
+                frame.consume();
+            }
+            state.hwtail = advance(state.hwtail, at as u32, n);
+        }
+    }
+
+    /// Writes a frame to the places from `at` on; returns how many it took.
+    fn store(&self, state: &mut State, at: usize, frame: &Frame) -> usize {
+        let len = frame.len();
+        let (mut done, mut pieces) = (0, 0);
+        while done < len {
+            let slot = advance(state.hwtail, (at + pieces) as u32, self.shm.n) as usize;
+            let (Some(place), Some(slot)) =
+                (state.places.get(at + pieces), self.shm.slots().get(slot))
+            else {
+                break;
+            };
+            let copied = frame.copy(done, *place);
+            done += copied;
+            pieces += 1;
+            let more = if done < len { NS_MOREFRAG } else { 0 };
+            slot.set_len_and_flags(copied as u16, more);
+        }
+        state.counters[counter::PACKETS] += 1;
+        state.counters[counter::BYTES] += u64::from(len);
+        state.counters[counter::FRAGS] += (pieces as u64).saturating_sub(1);
+        pieces
+    }
+
+    /// Looks where the bytes of the next `count` slots go; returns how many have a place.
+    fn find_places(&self, state: &mut State, count: u32) -> u32 {
+        let State {
+            hwtail,
+            own,
+            places,
+            counters,
+            ..
+        } = state;
+        let mut mem = self.region.lock();
+        places.clear();
+        for i in 0..count {
+            let at = advance(*hwtail, i, self.shm.n) as usize;
+            let (Some(slot), Some(own)) = (self.shm.slots().get(at), own.get_mut(at)) else {
+                break;
+            };
+            let named = slot.buf_idx.get();
+            let Some(buf) = Self::choose(&mut mem, named, *own, counters) else {
+                break;
+            };
+            let Some(place) = mem.bytes(buf, self.shm.buf_size()) else {
+                break;
+            };
+            if buf != named {
+                slot.buf_idx.set(buf);
+            }
+            *own = buf;
+            if places.push_within_capacity(place).is_err() {
+                break;
+            }
+        }
+        places.len() as u32
+    }
+
+    /// The buffer a slot that names `named` is filled with: one in no descriptor. `None`: not now.
+    fn choose(
+        mem: &mut Inner,
+        named: u32,
+        own: u32,
+        counters: &mut [u64; counter::MAX],
+    ) -> Option<u32> {
+        let fit = match mem.owner(named).map(Owner::claim) {
+            Some(Claim::Now) => true,
+            // A program that holds that slot has swapped the buffer here.
+            Some(Claim::From { ring, slot }) => match mem.ring(ring) {
+                Some(ring) => ring.yield_buffer(slot, named)?,
+                None => false,
+            },
+            Some(Claim::Refused) | None => false,
+        };
+        if fit {
+            mem.set_owner(named, Owner::Loose);
+            counters[counter::SWAPS] += u64::from(named != own);
+            return Some(named);
+        }
+        counters[counter::BAD_SLOTS] += 1;
+        if mem.owner(own) == Some(Owner::Loose) {
+            return Some(own);
+        }
+        mem.alloc_buf(Owner::Loose).ok()
     }
 }
 
@@ -112,6 +303,9 @@ impl HostRx {
 #[pinned_drop]
 impl PinnedDrop for HostRx {
     fn drop(self: Pin<&mut Self>) {
+        if let Some(lane) = self.state.lock().lane.take() {
+            lane.unbind(&self.wakers);
+        }
         free(&self.region, &self.shm);
     }
 }

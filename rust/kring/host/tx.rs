@@ -76,8 +76,13 @@ impl HostTx {
         .inspect_err(|_| undo.lock().free_ring(object))?;
         // From here on `drop` undoes.
         ring.shm.header().tail.set(prev(0, slots));
-        fill(&ring.region, &ring.shm)?;
+        fill(&ring.region, &ring.shm, |_| Ok(()))?;
         Ok(ring)
+    }
+
+    /// Where its memory is.
+    pub(crate) fn region(&self) -> &Arc<Region> {
+        &self.region
     }
 
     /// Offset of the ring object in the region.

@@ -95,7 +95,7 @@ impl RxRing {
 
     /// Lets another ring of the region have the buffer of a slot, if a program holds the slot.
     /// `None`: the ring is busy. The caller has the region's lock, hence only tries for this one.
-    fn yield_buffer(&self, slot: u16, buf: u32) -> Option<bool> {
+    pub(in crate::kring) fn yield_buffer(&self, slot: u16, buf: u32) -> Option<bool> {
         let mut hw = self.hw.try_lock()?;
         let n = self.shm.n;
         let kring = &mut hw.kring;
