@@ -60,6 +60,11 @@ bool nm_netdev_running(const struct net_device *dev)
 	return netif_running(dev);
 }
 
+bool nm_netdev_carrier(const struct net_device *dev)
+{
+	return netif_carrier_ok(dev);
+}
+
 bool nm_netdev_in_caller_netns(const struct net_device *dev)
 {
 	return net_eq(dev_net(dev), current->nsproxy->net_ns);

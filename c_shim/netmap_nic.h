@@ -34,7 +34,7 @@ struct module;
 struct sk_buff;
 
 /* Changed with every change of a structure or rule below. */
-#define NM_NIC_ABI 2
+#define NM_NIC_ABI 3
 
 /**
  * struct nm_nic_port - what a port looks like now; filled by ops->info()
@@ -58,9 +58,12 @@ struct nm_nic_port {
  *	and 7.2.3.2)
  * @tail: RDT or TDT register of the ring; the core writes it with writel()
  * @head: TX: where the hardware writes its head index to, coherent memory, 0 at
- *	start (head write-back, data sheet 7.2.3.5.2); RX: NULL
+ *	start (head write-back, data sheet 7.2.3.5.2); RX: NULL.  irq() looks at it
+ *	without a lock, so it stays allocated until give_tx() or gone() has ended and
+ *	no call of irq() is under way
  * @count: number of descriptors
  * @reg_idx: hardware register index; not the queue index
+ * @dev: the interface, whose carrier the core looks at before it sends
  * @cookie: passed to ops->account_rx(), account_tx() and rx_stamp()
  */
 struct nm_nic_ring {
@@ -69,6 +72,7 @@ struct nm_nic_ring {
 	const u32 *head;
 	u32 count;
 	u32 reg_idx;
+	const struct net_device *dev;
 	void *cookie;
 };
 

@@ -22,6 +22,7 @@ u32 nm_netdev_ifindex(const struct net_device *dev);
 void nm_netdev_name(const struct net_device *dev, char *name16);
 bool nm_netdev_registered(const struct net_device *dev);
 bool nm_netdev_running(const struct net_device *dev);
+bool nm_netdev_carrier(const struct net_device *dev);
 bool nm_netdev_in_caller_netns(const struct net_device *dev);
 bool nm_netdev_may_admin(const struct net_device *dev);
 u64 nm_netns_cookie(void);

@@ -169,6 +169,7 @@ static int ixgbe_nm_start(struct ixgbe_adapter *adapter, struct ixgbe_ring *ring
 		.tail = ring->tail,
 		.count = ring->count,
 		.reg_idx = ring->reg_idx,
+		.dev = adapter->netdev,
 		.cookie = ring,
 	};
 	u32 rxdctl = IXGBE_READ_REG(hw, IXGBE_RXDCTL(ring->reg_idx));

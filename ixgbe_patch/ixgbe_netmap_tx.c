@@ -212,6 +212,7 @@ static int ixgbe_nm_tx_start(struct ixgbe_adapter *adapter, struct ixgbe_netmap_
 		.head = spare->head,
 		.count = spare->ring.count,
 		.reg_idx = spare->ring.reg_idx,
+		.dev = adapter->netdev,
 		.cookie = spare,
 	};
 	u32 q = spare->ring.queue_index;

@@ -11,7 +11,7 @@
 )]
 use kernel::bindings::{device, module, net_device, vm_area_struct};
 
-pub const NM_NIC_ABI: u32 = 2;
+pub const NM_NIC_ABI: u32 = 3;
 pub type u32_ = kernel::ffi::c_uint;
 pub type u64_ = kernel::ffi::c_ulonglong;
 #[repr(C)]
@@ -36,6 +36,7 @@ pub struct nm_nic_ring {
     pub head: *const u32_,
     pub count: u32_,
     pub reg_idx: u32_,
+    pub dev: *const net_device,
     pub cookie: *mut kernel::ffi::c_void,
 }
 #[repr(C)]
@@ -131,6 +132,9 @@ unsafe extern "C" {
 }
 unsafe extern "C" {
     pub fn nm_netdev_running(dev: *const net_device) -> bool;
+}
+unsafe extern "C" {
+    pub fn nm_netdev_carrier(dev: *const net_device) -> bool;
 }
 unsafe extern "C" {
     pub fn nm_netdev_in_caller_netns(dev: *const net_device) -> bool;

@@ -3,11 +3,13 @@
 //! Kernel-private state of rings.
 //!
 //! What a program sees of a ring is in shared memory ([`crate::shm`]); what the kernel believes of
-//! it is here. [`rx`] is a NIC's RX queue, [`host`] the ring through which frames are put back.
+//! it is here. [`rx`] is a NIC's RX queue, [`tx`] a TX ring of it, [`host`] the ring through which frames are put back.
 
 pub(crate) mod host;
 pub(crate) mod options;
 pub(crate) mod rx;
+#[expect(dead_code, reason = "no request binds TX rings yet")]
+pub(crate) mod tx;
 
 use kernel::sync::Arc;
 

@@ -169,3 +169,15 @@ pub(crate) struct RxDesc {
 }
 
 assert_layout!(RxDesc, 16, lo @ 0, hi @ 8);
+
+/// An advanced transmit data descriptor of the 82599 (data sheet 7.2.3.2.4). With head write-back
+/// the NIC never writes to it.
+#[repr(C, align(16))]
+pub(crate) struct TxDesc {
+    /// Bus address of the bytes.
+    pub(crate) addr: Shared<u64>,
+    /// Length, command and type; length of the whole packet.
+    pub(crate) cmd: Shared<u64>,
+}
+
+assert_layout!(TxDesc, 16, addr @ 0, cmd @ 8);

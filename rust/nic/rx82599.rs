@@ -47,6 +47,12 @@ impl Armed {
         }
     }
 
+    /// Is it this buffer?
+    #[inline(always)]
+    pub(super) fn is(&self, buf: u32) -> bool {
+        self.buf == u64::from(buf)
+    }
+
     /// The buffer's index, if there is one.
     pub(crate) fn buf(&self) -> Option<u32> {
         u32::try_from(self.buf).ok()
@@ -165,11 +171,11 @@ pub(crate) fn refill(
 /// Calls `one` for each triple until it says no: [`STEP`] at a time, so that the compiler needs no
 /// index of its own, and then those that are left.
 #[inline(always)]
-fn by_steps(
-    descs: &[RxDesc],
+pub(super) fn by_steps<D>(
+    descs: &[D],
     slots: &[Slot],
     armed: &[Armed],
-    mut one: impl FnMut(&RxDesc, &Slot, &Armed) -> bool,
+    mut one: impl FnMut(&D, &Slot, &Armed) -> bool,
 ) {
     let descs = descs.chunks_exact(STEP);
     let slots = slots.chunks_exact(STEP);

@@ -6,9 +6,11 @@ use core::marker::PhantomData;
 use core::mem::{ManuallyDrop, MaybeUninit};
 use core::ptr::NonNull;
 
+use kernel::bindings;
 use kernel::error::{to_result, Result};
 use kernel::ffi::{c_int, c_void};
 use kernel::prelude::*;
+use kernel::sync::atomic::{Atomic, Relaxed};
 use kernel::sync::Arc;
 
 use super::dma::DmaDevice;
@@ -16,7 +18,7 @@ use super::netdev::NetDev;
 use super::Rtnl;
 use crate::ffi;
 use crate::os::eopnotsupp;
-use crate::shm::RxDesc;
+use crate::shm::{RxDesc, TxDesc};
 
 /// A driver that hands out RX queues; holds the driver's module.
 ///
@@ -64,8 +66,13 @@ pub(crate) trait NicClient: Send + Sync + 'static {
     fn start(&self, ring: NicRing) -> Result;
     /// Nothing may touch the ring after this returns.
     fn stop(&self);
-    /// The ring's vector fired; softirq context.
-    fn irq(&self);
+    /// The ring's vector fired; softirq context. `head`: what [`NicRing::head`] says, of a TX ring
+    /// that is started.
+    fn irq(&self, head: Option<u32>);
+    /// TX: where the head is seen from interrupts.
+    fn head_cell(&self) -> Option<&HeadCell> {
+        None
+    }
     /// The device has gone; no further call follows.
     fn gone(&self);
     /// Has [`NicClient::gone`] been called?
@@ -111,6 +118,15 @@ impl Nic {
     pub(crate) fn account(&self, ring: &NicRing, packets: u32, bytes: u32) {
         if let Some(account) = self.ops().account_rx {
             // SAFETY: The cookie is the ring's own, and the ring is started as it exists.
+            unsafe { account(ring.cookie, packets, bytes) };
+        }
+    }
+
+    /// The same for packets a program sent.
+    #[inline]
+    pub(crate) fn account_tx(&self, ring: &NicRing, packets: u32, bytes: u32) {
+        if let Some(account) = self.ops().account_tx {
+            // SAFETY: As in `account`.
             unsafe { account(ring.cookie, packets, bytes) };
         }
     }
@@ -211,13 +227,15 @@ impl<T: NicClient> Taken<T> {
 /// # Invariants
 ///
 /// `desc` is the ring's array of `count` descriptors, `tail` its RDT or TDT register, `head` null or
-/// the word the NIC writes its head index to, and `cookie` the driver's; all valid from [`NicClient::start`] until [`NicClient::stop`] returns, in which the
-/// client drops this object.
+/// the word the NIC writes its head index to, `netdev` null or the interface, and `cookie` the
+/// driver's; all valid from [`NicClient::start`] until [`NicClient::stop`] returns, in which the
+/// client drops this object. `head` is valid longer, see [`HeadCell`].
 pub(crate) struct NicRing {
     desc: NonNull<RxDesc>,
     count: u32,
     tail: *mut c_void,
     head: *const u32,
+    netdev: *const bindings::net_device,
     cookie: *mut c_void,
     /// Hardware register index; not the queue index.
     pub(crate) reg_idx: u32,
@@ -237,10 +255,17 @@ impl NicRing {
     /// TX: the descriptor the NIC works on next, as it has last reported; 0 on RX.
     #[inline(always)]
     pub(crate) fn head(&self) -> u32 {
-        // SAFETY: Null or valid by the type invariant; aligned, the NIC writes it as one word.
-        unsafe { self.head.as_ref() }.map_or(0, |head| unsafe {
-            core::ptr::from_ref(head).read_volatile()
-        })
+        if self.head.is_null() {
+            return 0;
+        }
+        // SAFETY: Valid by the type invariant; aligned, the NIC writes it as one word.
+        unsafe { self.head.read_volatile() }
+    }
+
+    /// Has the interface a link?
+    pub(crate) fn carrier(&self) -> bool {
+        // SAFETY: Null is not passed on; valid by the type invariant.
+        self.netdev.is_null() || unsafe { ffi::nm_netdev_carrier(self.netdev) }
     }
 
     /// The descriptors.
@@ -250,12 +275,35 @@ impl NicRing {
         unsafe { core::slice::from_raw_parts(self.desc.as_ptr(), self.count as usize) }
     }
 
+    /// The descriptors of a TX ring.
+    #[inline(always)]
+    pub(crate) fn tx_descs(&self) -> &[TxDesc] {
+        // SAFETY: As in `descs`; both kinds are two words of cells.
+        unsafe { core::slice::from_raw_parts(self.desc.cast().as_ptr(), self.count as usize) }
+    }
+
     /// Gives the NIC all descriptors before `index`, which must be below their number. Orders all
     /// writes to descriptors before it.
     #[inline(always)]
     pub(crate) fn set_tail(&mut self, index: u32) {
         // SAFETY: The register is mapped by the type invariant. writel() orders.
         unsafe { ffi::nm_nic_write_tail(self.tail, index) };
+    }
+}
+
+/// A TX ring's head, for its interrupts, which hold no lock.
+///
+/// # Invariants
+///
+/// Null, or the word the NIC writes its head index to. The driver keeps that word until it has given
+/// up the ring's client and no call of its `irq` is under way (`c_shim/netmap_nic.h`), and nobody
+/// else looks.
+pub(crate) struct HeadCell(Atomic<usize>);
+
+impl HeadCell {
+    /// Of no ring yet.
+    pub(crate) fn new() -> Self {
+        HeadCell(Atomic::new(0))
     }
 }
 
@@ -278,6 +326,13 @@ impl<T: NicClient> Calls<T> {
         unsafe { &*private.cast::<T>() }
     }
 
+    /// The ring is not started any more.
+    fn forget_head(client: &T) {
+        if let Some(cell) = client.head_cell() {
+            cell.0.store(0, Relaxed);
+        }
+    }
+
     /// # Safety
     ///
     /// See `struct nm_nic_client`.
@@ -293,13 +348,22 @@ impl<T: NicClient> Calls<T> {
             count: ring.count,
             tail: ring.tail,
             head: ring.head,
+            netdev: ring.dev,
             cookie: ring.cookie,
             reg_idx: ring.reg_idx,
         };
         // SAFETY: As the driver promises.
-        match unsafe { Self::client(private) }.start(nic_ring) {
+        let client = unsafe { Self::client(private) };
+        if let Some(cell) = client.head_cell() {
+            // INVARIANT: As the driver promises.
+            cell.0.store(nic_ring.head as usize, Relaxed);
+        }
+        match client.start(nic_ring) {
             Ok(()) => 0,
-            Err(e) => e.to_errno(),
+            Err(e) => {
+                Self::forget_head(client);
+                e.to_errno()
+            }
         }
     }
 
@@ -308,7 +372,9 @@ impl<T: NicClient> Calls<T> {
     /// See `struct nm_nic_client`.
     unsafe extern "C" fn stop(private: *mut c_void) {
         // SAFETY: As the driver promises.
-        unsafe { Self::client(private) }.stop();
+        let client = unsafe { Self::client(private) };
+        client.stop();
+        Self::forget_head(client);
     }
 
     /// # Safety
@@ -316,7 +382,14 @@ impl<T: NicClient> Calls<T> {
     /// See `struct nm_nic_client`.
     unsafe extern "C" fn irq(private: *mut c_void) {
         // SAFETY: As the driver promises.
-        unsafe { Self::client(private) }.irq();
+        let client = unsafe { Self::client(private) };
+        let head = client.head_cell().and_then(|cell| {
+            let head = cell.0.load(Relaxed) as *const u32;
+            // SAFETY: Null or valid by the type invariant, as this is `irq`; the NIC writes it as
+            // one word.
+            (!head.is_null()).then(|| unsafe { head.read_volatile() })
+        });
+        client.irq(head);
     }
 
     /// # Safety

@@ -59,6 +59,15 @@ impl Wakers {
         self.shared.store(1, Relaxed);
     }
 
+    /// Wakes them if there are several fds: one of them has changed the ring, and no interrupt will
+    /// tell the others.
+    #[inline]
+    pub(crate) fn wake_others(&self) {
+        if self.shared.load(Relaxed) != 0 {
+            self.wake();
+        }
+    }
+
     /// Wakes them; any context.
     #[inline]
     pub(crate) fn wake(&self) {

@@ -64,7 +64,7 @@ impl NicClient for RxRing {
         self.wakers.wake();
     }
 
-    fn irq(&self) {
+    fn irq(&self, _head: Option<u32>) {
         self.wakeups.add(1, Relaxed);
         self.wakers.wake();
     }

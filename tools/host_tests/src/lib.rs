@@ -13,6 +13,10 @@ mod uapi;
 
 mod kring {
     pub(crate) mod options;
+    pub(crate) mod tx {
+        pub(crate) mod indices;
+        pub(crate) mod packet;
+    }
 }
 
 mod mem {
@@ -34,4 +38,6 @@ mod tests {
     mod rings;
     mod rx82599;
     mod rx_meta;
+    mod tx82599;
+    mod txring;
 }
