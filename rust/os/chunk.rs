@@ -162,3 +162,13 @@ pub(crate) struct RawBytes {
 
 // SAFETY: A place in memory that belongs to no thread.
 unsafe impl Send for RawBytes {}
+
+impl RawBytes {
+    /// What is left behind the first `by` bytes; `None`: there are not that many.
+    pub(crate) fn skip(self, by: usize) -> Option<Self> {
+        let len = self.len.checked_sub(by)?;
+        // SAFETY: Within the bytes, or at their end.
+        let ptr = unsafe { self.ptr.add(by) };
+        Some(RawBytes { ptr, len })
+    }
+}

@@ -13,7 +13,7 @@ use kernel::sync::{new_mutex, Arc, Mutex};
 
 use super::divert::Lane;
 use super::{fill, free, status};
-use crate::kring::{Shm, Status, Sync};
+use crate::kring::{Offsets, Shm, Status, Sync};
 use crate::mem::layout::ring_bytes;
 use crate::mem::owner::{Claim, Owner};
 use crate::mem::region::{Inner, Region};
@@ -44,6 +44,8 @@ struct State {
     hwtail: u32,
     /// Where frames come from.
     lane: Option<Arc<Lane>>,
+    /// Where frames begin in their buffers.
+    offsets: Option<Offsets>,
     /// The buffer last written to behind each slot.
     own: KVVec<u32>,
     /// Where the next slots' bytes go.
@@ -68,6 +70,7 @@ impl HostRx {
             hwcur: 0,
             hwtail: 0,
             lane: None,
+            offsets: None,
             own: KVVec::with_capacity(slots as usize, GFP_KERNEL)?,
             places: KVec::with_capacity(BATCH, GFP_KERNEL)?,
             counters: [0; counter::MAX],
@@ -92,6 +95,14 @@ impl HostRx {
         })?;
         drop(state);
         Ok(ring)
+    }
+
+    /// Lets frames begin elsewhere than at the start of their buffers; before a program has the
+    /// ring, and before it is bound to what the stack sends.
+    #[expect(dead_code, reason = "for those who agree on options")]
+    pub(crate) fn set_offsets(&self, offsets: Offsets) {
+        self.shm.set_offsets(&offsets);
+        self.state.lock().offsets = Some(offsets);
     }
 
     /// Where its memory is.
@@ -132,13 +143,10 @@ impl HostRx {
 
     /// From now on frames come from this lane.
     pub(super) fn connect(&self, lane: Arc<Lane>) {
+        let mut state = self.state.lock();
         // As many as fill the ring: a program that reads slowly finds what it had room for.
-        lane.bind(
-            self.wakers.clone(),
-            self.shm.n - 1,
-            self.shm.buf_size() as u32,
-        );
-        self.state.lock().lane = Some(lane);
+        lane.bind(self.wakers.clone(), self.shm.n - 1, state.room(&self.shm));
+        state.lane = Some(lane);
     }
 
     /// Takes back the slots the program released, and hands it what the stack has sent.
@@ -238,13 +246,16 @@ impl HostRx {
 
     /// Looks where the bytes of the next `count` slots go; returns how many have a place.
     fn find_places(&self, state: &mut State, count: u32) -> u32 {
+        let room = state.room(&self.shm);
         let State {
             hwtail,
             own,
             places,
             counters,
+            offsets,
             ..
         } = state;
+        let bad = counter::BAD_SLOTS;
         let mut mem = self.region.lock();
         places.clear();
         for i in 0..count {
@@ -256,7 +267,10 @@ impl HostRx {
             let Some(buf) = Self::choose(&mut mem, named, *own, counters) else {
                 break;
             };
-            let Some(place) = mem.bytes(buf, self.shm.buf_size()) else {
+            let offset =
+                (offsets.as_ref()).map_or(0, |o| o.wanted(slot, &mut counters[bad]) as usize);
+            let place = mem.bytes(buf, offset + room as usize);
+            let Some(place) = place.and_then(|place| place.skip(offset)) else {
                 break;
             };
             if buf != named {
@@ -296,6 +310,14 @@ impl HostRx {
             return Some(own);
         }
         mem.alloc_buf(Owner::Loose).ok()
+    }
+}
+
+impl State {
+    /// Bytes of a frame that go into a slot: what is left behind the highest offset.
+    fn room(&self, shm: &Shm) -> u32 {
+        let max = self.offsets.map_or(0, |offsets| offsets.max);
+        (shm.buf_size() as u32).saturating_sub(max).max(1)
     }
 }
 

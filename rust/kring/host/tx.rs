@@ -11,7 +11,7 @@ use kernel::prelude::*;
 use kernel::sync::{new_mutex, Arc, Mutex};
 
 use super::{fill, free, status};
-use crate::kring::{Shm, Status, Sync};
+use crate::kring::{Offsets, Shm, Status, Sync};
 use crate::mem::layout::ring_bytes;
 use crate::mem::region::{Inner, Region};
 use crate::os::netdev::NetDev;
@@ -39,6 +39,8 @@ struct State {
     hwcur: u32,
     /// What `tail` was last set to.
     hwtail: u32,
+    /// Where frames begin in their buffers.
+    offsets: Option<Offsets>,
     batch: KBox<Batch>,
     counters: [u64; counter::MAX],
 }
@@ -67,6 +69,7 @@ impl HostTx {
                 state <- new_mutex!(State {
                     hwcur: 0,
                     hwtail: prev(0, slots),
+                    offsets: None,
                     batch,
                     counters: [0; counter::MAX],
                 }, "netmap::HostTx::state"),
@@ -78,6 +81,14 @@ impl HostTx {
         ring.shm.header().tail.set(prev(0, slots));
         fill(&ring.region, &ring.shm, |_| Ok(()))?;
         Ok(ring)
+    }
+
+    /// Lets frames begin elsewhere than at the start of their buffers; before a program has the
+    /// ring.
+    #[expect(dead_code, reason = "for those who agree on options")]
+    pub(crate) fn set_offsets(&self, offsets: Offsets) {
+        self.shm.set_offsets(&offsets);
+        self.state.lock().offsets = Some(offsets);
     }
 
     /// Where its memory is.
@@ -156,6 +167,7 @@ impl HostTx {
             hwcur,
             batch,
             counters,
+            offsets,
             ..
         } = state;
         let mut at = *hwcur;
@@ -164,7 +176,7 @@ impl HostTx {
             {
                 let mem = self.region.lock();
                 while at != head && batch.room() >= MAX_FRAGS {
-                    let (next, good) = self.gather(&mem, batch, counters, at, head);
+                    let (next, good) = self.gather(&mem, batch, counters, offsets, at, head);
                     at = next;
                     frames += u32::from(good);
                 }
@@ -182,6 +194,7 @@ impl HostTx {
         mem: &Inner,
         batch: &mut Batch,
         counters: &mut [u64; counter::MAX],
+        offsets: &Option<Offsets>,
         mut at: u32,
         head: u32,
     ) -> (u32, bool) {
@@ -197,9 +210,17 @@ impl HostTx {
             let more = flags & NS_MOREFRAG != 0 && at != head;
             pieces += 1;
             bytes += u64::from(len);
-            let fits =
-                len != 0 && usize::from(len) <= self.shm.buf_size() && pieces <= MAX_FRAGS as u64;
-            match fits.then(|| mem.bytes(buf, usize::from(len))).flatten() {
+            let offset = match offsets {
+                Some(offsets) => offsets.of(slot.ptr.get()),
+                None => Some(0),
+            };
+            let fits = len != 0 && pieces <= MAX_FRAGS as u64;
+            let piece = offset.filter(|_| fits).and_then(|offset| {
+                let end = offset as usize + usize::from(len);
+                let inside = end <= self.shm.buf_size();
+                inside.then(|| mem.bytes(buf, end)?.skip(offset as usize))?
+            });
+            match piece {
                 Some(piece) if good => batch.push(piece, more),
                 _ => good = false,
             }
