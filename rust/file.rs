@@ -13,6 +13,7 @@ mod nif;
 mod options;
 mod poll;
 mod register;
+mod registered;
 
 use kernel::error::Result;
 use kernel::prelude::*;
@@ -27,7 +28,7 @@ use crate::os::eopnotsupp;
 use crate::os::user::Addr;
 use crate::os::wait::Waiters;
 use crate::uapi::{self, ext};
-use register::Registered;
+use registered::Registered;
 
 /// An open file.
 #[pin_data]
@@ -64,8 +65,8 @@ impl File {
         for ring in &reg.rx {
             result = errno(ring.sync(true)).and(result);
         }
-        if let Some(host) = &reg.host_rx {
-            result = errno(host.sync()).and(result);
+        for ring in &reg.host_rx {
+            result = errno(ring.sync()).and(result);
         }
         result
     }
@@ -73,7 +74,13 @@ impl File {
     fn txsync(&self) -> Result {
         let state = self.state.lock();
         let reg = state.as_ref().ok_or(ENXIO)?;
-        reg.sync_host_tx().map_or(Ok(()), errno)
+        let mut result = Ok(());
+        if let Some(port) = &reg.port {
+            for ring in &reg.host_tx {
+                result = errno(port.with_dev(|dev| ring.sync(dev))).and(result);
+            }
+        }
+        result
     }
 
     fn queue_request(&self, arg: Addr, add: bool) -> Result {
@@ -134,9 +141,7 @@ impl CharDevice for File {
         table: &PollTable<'_>,
         wanted: u32,
     ) -> u32 {
-        // Before looking, so that what arrives after the look wakes the caller.
-        this.waiters.register(file, table);
-        this.poll_events(wanted)
+        this.poll_events(file, table, wanted)
     }
 
     fn mmap(this: ArcBorrow<'_, Self>) -> Result<Mapped> {

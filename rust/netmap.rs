@@ -7,14 +7,15 @@
 //! sees of it, `n` *slots* that name *buffers*; a *kring* is the kernel's private side of a ring; a
 //! *region* is the memory a program maps.
 //!
-//! A request goes from [`file`] through [`port`] to the driver ([`os::nic`]); a packet from its
+//! A request goes from [`file`] through [`port`] and [`adapter`] to the driver ([`os::nic`]); a packet from its
 //! descriptor ([`nic`]) into a slot ([`kring::rx`]), and from a slot back into the stack
 //! ([`kring::host`]).
 //!
-//! Lock order: an fd's, rtnl, a port's, a ring's, a region's. Interrupts take only wait queues'.
+//! Lock order: an fd's, rtnl, an adapter's, a ring's, a region's. Interrupts take only wait queues'.
 
 #![deny(unsafe_code)]
 
+mod adapter;
 mod ffi;
 mod file;
 mod kring;

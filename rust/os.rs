@@ -28,7 +28,7 @@ pub(crate) fn init_statics() {
     // SAFETY: Called once, by the module's initialisation, before anything can use them.
     unsafe {
         crate::mem::registry::init();
-        crate::port::init();
+        crate::adapter::init();
     }
 }
 

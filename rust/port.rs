@@ -1,95 +1,80 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Ports: a registered fd's hold on an interface and its queues.
+//! Ports: a registered fd's hold on an interface.
 //!
 //! A port ends in one of two ways: its fd is released, or its interface goes away under it. Both
-//! give all queues back under rtnl; after the second the fd stays, and everything says ENXIO.
-//!
-//! Lock order: fd, rtnl, the list of ports, `dev`, `queues`, ring, region.
+//! give back under rtnl what the fd had; after the second the fd stays, and everything says ENXIO.
 
 pub(crate) mod name;
+pub(crate) mod select;
 
-use kernel::bindings;
 use kernel::error::Result;
 use kernel::prelude::*;
 use kernel::sync::{new_mutex, Arc, Mutex};
 
+use crate::adapter::bind::Bid;
+use crate::adapter::{self, Adapter, Owner, Ring, Which};
 use crate::kring::host::tx::HostTx;
-use crate::kring::rx::RxRing;
-use crate::kring::{Parts, RingOptions};
-use crate::mem::layout::MAX_SLOTS;
+use crate::kring::RingOptions;
 use crate::mem::region::Region;
 use crate::os::eopnotsupp;
 use crate::os::netdev::NetDev;
-use crate::os::nic::{Nic, NicClient, PortInfo, Taken};
-use crate::os::wait::{Waiters, Wakers};
-use crate::os::{Caller, Rtnl};
-use crate::uapi::ext::state;
+use crate::os::nic::{Nic, PortInfo};
+use crate::os::wait::Waiters;
+use crate::os::Rtnl;
+use select::Counts;
 
 /// A registered fd's hold on an interface.
 #[pin_data]
 pub(crate) struct Port {
-    /// Interface index at registration.
-    pub(crate) ifindex: u32,
+    /// What it shares with other fds.
+    pub(crate) adapter: Arc<Adapter>,
     /// Who registered.
-    pub(crate) owner: Caller,
-    /// Its memory region.
-    pub(crate) mem_id: u16,
-    nic: Arc<Nic>,
+    pub(crate) owner: Arc<Owner>,
     waiters: Arc<Waiters>,
+    /// The adapter's interface; a lock of the fd's own, so that a sync waits for no other fd.
     #[pin]
     dev: Mutex<Option<NetDev>>,
+    /// The ring into the stack that is this fd's alone, where it has one.
     #[pin]
-    queues: Mutex<KVec<Queue>>,
-    /// Queues that did not stop when they were given back.
-    #[pin]
-    stuck: Mutex<KVec<Arc<RxRing>>>,
-    /// The ring into the stack, where the fd has one.
-    #[pin]
-    pub(crate) host_tx: Mutex<Option<Arc<HostTx>>>,
+    putback: Mutex<Option<Arc<HostTx>>>,
 }
 
-/// A queue that is out.
-struct Queue {
-    ring: Arc<RxRing>,
-    taken: Taken<RxRing>,
+/// A port's numbers, as programs are told them.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Numbers {
+    /// Rings.
+    pub(crate) has: Counts,
+    /// Slots of a TX ring.
+    pub(crate) tx_slots: u32,
+    /// Slots of an RX ring.
+    pub(crate) rx_slots: u32,
 }
 
-kernel::sync::global_lock! {
-    // SAFETY: Initialised by `init`, before the device can be opened.
-    unsafe(uninit) static PORTS: Mutex<KVec<Arc<Port>>> = KVec::new();
-}
-
-/// Makes the list of ports usable.
-///
-/// # Safety
-///
-/// Once, at the module's start.
-#[expect(unsafe_code, reason = "a global lock has no safe initialiser")]
-pub(crate) unsafe fn init() {
-    // SAFETY: Once by the caller's promise.
-    unsafe { PORTS.init() };
-}
-
-/// All ports now.
-pub(crate) fn all() -> Result<KVec<Arc<Port>>> {
-    let ports = PORTS.lock();
-    let mut list = KVec::with_capacity(ports.len(), GFP_KERNEL)?;
-    for port in ports.iter() {
-        list.push(port.clone(), GFP_KERNEL)?;
+impl Numbers {
+    /// Those of a port with so many host TX and RX rings.
+    pub(crate) fn of(info: &PortInfo, hosts: (u32, u32)) -> Self {
+        Numbers {
+            has: Counts {
+                tx: info.num_tx,
+                rx: info.num_rx,
+                host_tx: hosts.0,
+                host_rx: hosts.1,
+            },
+            tx_slots: info.tx_slots,
+            rx_slots: info.rx_slots,
+        }
     }
-    Ok(list)
-}
 
-/// An interface goes away or changes its namespace; rtnl is held by the notifier's caller.
-pub(crate) fn interface_gone(dev: *const bindings::net_device) {
-    // One at a time, so that nothing is allocated here and the list's lock is not held meanwhile.
-    while let Some(port) = {
-        let ports = PORTS.lock();
-        let found = ports.iter().find(|p| p.has(dev)).cloned();
-        found
-    } {
-        port.withdraw(&Rtnl::held_by_notifier());
+    /// Those of an interface as it is now.
+    ///
+    /// # Errors
+    ///
+    /// As [`find`] and [`info`].
+    pub(crate) fn now(ifname: &[u8]) -> Result<Self> {
+        let (dev, nic) = find(ifname)?;
+        let hosts = adapter::of(&dev).map_or((1, 1), |a| (a.host_tx, a.host_rx));
+        Ok(Numbers::of(&info(&dev, &nic)?, hosts))
     }
 }
 
@@ -118,7 +103,8 @@ pub(crate) fn info(dev: &NetDev, nic: &Nic) -> Result<PortInfo> {
 }
 
 impl Port {
-    /// A port without queues, in the list of ports.
+    /// A port without rings, known to the adapter of its interface; `hosts`: host TX and RX rings
+    /// the adapter has if this is its first port.
     ///
     /// # Errors
     ///
@@ -126,43 +112,23 @@ impl Port {
     pub(crate) fn open(
         dev: NetDev,
         nic: Nic,
-        owner: Caller,
-        mem_id: u16,
+        hosts: (u32, u32),
+        owner: Owner,
         waiters: Arc<Waiters>,
     ) -> Result<Arc<Self>> {
-        let nic = Arc::new(nic, GFP_KERNEL)?;
-        let ifindex = dev.ifindex();
-        let port = Arc::pin_init(
-            pin_init!(Port {
-                ifindex,
-                owner,
-                mem_id,
-                nic,
-                waiters,
-                dev <- new_mutex!(Some(dev), "netmap::Port::dev"),
-                queues <- new_mutex!(KVec::new(), "netmap::Port::queues"),
-                stuck <- new_mutex!(KVec::new(), "netmap::Port::stuck"),
-                host_tx <- new_mutex!(None, "netmap::Port::host_tx"),
-            }),
-            GFP_KERNEL,
-        )?;
-        // Once in the list it hears of the interface's going; until then that must not happen.
-        let rtnl = Rtnl::lock();
-        let there = |d: &NetDev| d.registered(&rtnl) && d.in_netns_of_caller(&rtnl);
-        if !port.with_dev(|d| d.is_some_and(there)) {
-            return Err(ENXIO);
-        }
-        PORTS.lock().push(port.clone(), GFP_KERNEL)?;
-        Ok(port)
-    }
-
-    /// Those a ring of the port wakes.
-    pub(crate) fn wakers(&self) -> Wakers {
-        Wakers::new(self.waiters.clone(), self.waiters.clone())
-    }
-
-    fn has(&self, dev: *const bindings::net_device) -> bool {
-        self.dev.lock().as_ref().is_some_and(|d| d.is(dev))
+        let owner = Arc::new(owner, GFP_KERNEL)?;
+        Adapter::enter(dev.clone(), nic, hosts, |adapter| {
+            Arc::pin_init(
+                pin_init!(Port {
+                    adapter,
+                    owner,
+                    waiters,
+                    dev <- new_mutex!(Some(dev), "netmap::Port::dev"),
+                    putback <- new_mutex!(None, "netmap::Port::putback"),
+                }),
+                GFP_KERNEL,
+            )
+        })
     }
 
     /// Calls `f` with the interface, `None` if it has gone.
@@ -170,131 +136,58 @@ impl Port {
         f(self.dev.lock().as_ref())
     }
 
-    /// Takes an RX queue from the kernel. Everything that can fail for want of memory comes before
-    /// the hardware is touched.
+    /// Binds a ring of `region`. True: other fds share it.
     ///
     /// # Errors
     ///
-    /// ENOMEM; ENXIO: the interface has gone; EINVAL: no such queue; EPERM: the caller has no
-    /// CAP_NET_ADMIN; EBUSY, ENETDOWN, EOPNOTSUPP, EIO as the driver says. Nothing has changed then.
-    pub(crate) fn take(&self, queue: u32, region: &Arc<Region>) -> Result<Arc<RxRing>> {
-        // From the look at the port to the taking: neither its rings nor its driver may change.
-        let rtnl = Rtnl::lock();
-        let dev = self.dev.lock();
-        let dev = dev.as_ref().filter(|d| d.registered(&rtnl)).ok_or(ENXIO)?;
-        // Each time: the fd may have been passed on, or the right given up, since it was registered.
-        if !dev.may_admin() {
-            return Err(EPERM);
-        }
-        let info = self.nic.info(dev, &rtnl)?;
-        if queue >= info.num_rx || !(2..=MAX_SLOTS).contains(&info.rx_slots) {
-            return Err(EINVAL);
-        }
-        let mut queues = self.queues.lock();
-        queues.reserve(1, GFP_KERNEL)?;
-        let ring = RxRing::new(Parts {
-            queue,
-            slots: info.rx_slots,
-            region: region.clone(),
-            dev: info.dev,
-            nic: self.nic.clone(),
-            wakers: self.wakers(),
-            options: RingOptions::default(),
-        })?;
-        let taken = Taken::take(&self.nic, dev, queue, ring.buf_len(), ring.clone(), &rtnl)
-            .inspect_err(|_| ring.retire())?;
-        queues.push(
-            Queue {
-                ring: ring.clone(),
-                taken,
-            },
-            GFP_KERNEL,
-        )?;
-        Ok(ring)
+    /// As [`Adapter::bind`].
+    pub(crate) fn bind(
+        &self,
+        which: Which,
+        region: &Arc<Region>,
+        exclusive: bool,
+        options: &RingOptions,
+    ) -> Result<(Ring, bool)> {
+        let bid = Bid {
+            owner: &self.owner,
+            region,
+            waiters: &self.waiters,
+            exclusive,
+            options,
+        };
+        self.adapter.bind(which, &bid)
     }
 
-    /// Gives one queue back to the kernel; it is the kernel's when this returns.
+    /// Gives a ring back; if no other fd has it, it is the kernel's when this returns.
     ///
     /// # Errors
     ///
-    /// ENXIO: the interface has gone. ENOENT: the port does not have it. EIO: the hardware did not
-    /// stop it.
-    pub(crate) fn give(&self, queue: u32) -> Result {
-        let rtnl = Rtnl::lock();
-        let dev = self.dev.lock();
-        let dev = dev.as_ref().ok_or(ENXIO)?;
-        let taken = {
-            let mut queues = self.queues.lock();
-            let at = queues
-                .iter()
-                .position(|q| q.ring.queue == queue)
-                .ok_or(ENOENT)?;
-            queues.remove(at).map_err(|_| ENOENT)?
-        };
-        self.give_queue(taken, dev, &rtnl)
+    /// ENOENT: the fd does not have it. EIO: the hardware did not stop it.
+    pub(crate) fn unbind(&self, which: Which) -> Result {
+        self.adapter.unbind(which, &self.owner, &Rtnl::lock())
     }
 
-    fn give_queue(&self, queue: Queue, dev: &NetDev, rtnl: &Rtnl) -> Result {
-        let Queue { ring, taken } = queue;
-        ring.set_state(state::RETURNING);
-        if let Err(e) = taken.give(&self.nic, dev, rtnl) {
-            ring.set_state(state::STUCK);
-            pr_err!(
-                "queue {} did not stop: its memory is kept until reboot; reset the card\n",
-                ring.queue
-            );
-            // The driver still knows of the queue, so it must not be unloaded either.
-            core::mem::forget(self.nic.clone());
-            // For the listing; without memory for it the log has to do.
-            let _ = self.stuck.lock().push(ring, GFP_KERNEL);
-            return Err(e);
-        }
-        ring.retire();
-        Ok(())
+    /// The fd's own ring into the stack, for the listing.
+    pub(crate) fn set_putback(&self, ring: Arc<HostTx>) {
+        *self.putback.lock() = Some(ring);
     }
 
-    /// Gives all queues back and lets go of the interface; there are none without it. `then` is
-    /// called with each ring.
-    fn give_all(&self, rtnl: &Rtnl, then: impl Fn(&RxRing)) {
-        let Some(dev) = self.dev.lock().take() else {
-            return;
-        };
-        let queues = core::mem::take(&mut *self.queues.lock());
-        for queue in queues {
-            let ring = queue.ring.clone();
-            let _ = self.give_queue(queue, &dev, rtnl);
-            then(&ring);
-        }
+    /// As above.
+    pub(crate) fn putback(&self) -> Option<Arc<HostTx>> {
+        self.putback.lock().clone()
     }
 
-    /// The interface goes away: its rings hear of it, and all who wait are woken.
-    fn withdraw(&self, rtnl: &Rtnl) {
-        self.give_all(rtnl, RxRing::gone);
+    /// The interface goes away.
+    pub(crate) fn gone(&self) {
+        *self.dev.lock() = None;
         self.waiters.wake();
     }
 
-    /// The fd is released: gives everything back. Complete when it returns.
+    /// The fd is released: all its rings go back. Complete when it returns.
     pub(crate) fn close(&self) {
-        self.give_all(&Rtnl::lock(), |_| ());
-        *self.host_tx.lock() = None;
-        let mut ports = PORTS.lock();
-        if let Some(at) = ports.iter().position(|p| core::ptr::eq(&**p, self)) {
-            let _ = ports.remove(at);
-        }
-        if ports.is_empty() {
-            // A static is not dropped with the module: leave it nothing to leak.
-            *ports = KVec::new();
-        }
-    }
-
-    /// The ring of a queue, if the port has it.
-    pub(crate) fn ring(&self, queue: u32) -> Option<Arc<RxRing>> {
-        let queues = self.queues.lock();
-        let found = queues.iter().find(|q| q.ring.queue == queue);
-        if let Some(found) = found {
-            return Some(found.ring.clone());
-        }
-        let stuck = self.stuck.lock();
-        stuck.iter().find(|r| r.queue == queue).cloned()
+        self.adapter.unbind_all(&self.owner, &Rtnl::lock());
+        *self.dev.lock() = None;
+        *self.putback.lock() = None;
+        self.adapter.leave(self);
     }
 }

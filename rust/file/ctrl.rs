@@ -9,18 +9,16 @@
 use kernel::error::Result;
 use kernel::prelude::*;
 
-use super::nif::HOST_RINGS;
 use super::options::Options;
 use super::register::{name_errno, Want};
 use super::File;
 use crate::mem::layout::Layout;
 use crate::mem::registry;
 use crate::os::eopnotsupp;
-use crate::os::nic::PortInfo as Info;
 use crate::os::user::Addr;
 use crate::os::Caller;
-use crate::port;
 use crate::port::name::PortName;
+use crate::port::Numbers;
 use crate::uapi::ctrl::{
     body_size, reqtype, Header, KloopStart, PoolsInfo, PortHdr, PortInfo, Register,
 };
@@ -134,17 +132,22 @@ impl File {
             flags: req.nr_flags,
             mem_id: req.nr_mem_id,
             extra: req.nr_extra_bufs,
+            hosts: (req.nr_host_tx_rings, req.nr_host_rx_rings),
         };
         let granted = self.register(&want, options)?;
-        let port = &granted.port;
+        let Numbers {
+            has,
+            tx_slots,
+            rx_slots,
+        } = granted.numbers;
         req.nr_offset = granted.offset as u64;
         req.nr_memsize = granted.memsize as u64;
-        req.nr_tx_slots = port.tx_slots;
-        req.nr_rx_slots = port.rx_slots;
-        req.nr_tx_rings = port.num_tx as u16;
-        req.nr_rx_rings = port.num_rx as u16;
-        req.nr_host_tx_rings = HOST_RINGS as u16;
-        req.nr_host_rx_rings = HOST_RINGS as u16;
+        req.nr_tx_slots = tx_slots;
+        req.nr_rx_slots = rx_slots;
+        req.nr_tx_rings = has.tx as u16;
+        req.nr_rx_rings = has.rx as u16;
+        req.nr_host_tx_rings = has.host_tx as u16;
+        req.nr_host_rx_rings = has.host_rx as u16;
         req.nr_mem_id = granted.mem_id;
         req.nr_extra_bufs = granted.extra;
         Ok(())
@@ -165,10 +168,9 @@ fn port_hdr_get(header: &Header, req: &mut PortHdr) -> Result {
     Ok(())
 }
 
-fn find(header: &Header) -> Result<Info> {
+fn find(header: &Header) -> Result<Numbers> {
     let name = PortName::parse(&header.nr_name).map_err(name_errno)?;
-    let (dev, nic) = port::find(name.ifname)?;
-    port::info(&dev, &nic)
+    Numbers::now(name.ifname)
 }
 
 /// Id and layout of the region a request is about: the one named, or the caller's default.
@@ -184,13 +186,17 @@ fn port_info(header: &Header, req: &mut PortInfo) -> Result {
         ..PortInfo::default()
     };
     if header.nr_name[0] != 0 {
-        let info = find(header)?;
-        answer.nr_tx_slots = info.tx_slots;
-        answer.nr_rx_slots = info.rx_slots;
-        answer.nr_tx_rings = info.num_tx as u16;
-        answer.nr_rx_rings = info.num_rx as u16;
-        answer.nr_host_tx_rings = HOST_RINGS as u16;
-        answer.nr_host_rx_rings = HOST_RINGS as u16;
+        let Numbers {
+            has,
+            tx_slots,
+            rx_slots,
+        } = find(header)?;
+        answer.nr_tx_slots = tx_slots;
+        answer.nr_rx_slots = rx_slots;
+        answer.nr_tx_rings = has.tx as u16;
+        answer.nr_rx_rings = has.rx as u16;
+        answer.nr_host_tx_rings = has.host_tx as u16;
+        answer.nr_host_rx_rings = has.host_rx as u16;
     }
     *req = answer;
     Ok(())

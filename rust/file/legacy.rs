@@ -6,21 +6,17 @@ use kernel::error::Result;
 use kernel::prelude::*;
 
 use super::ctrl::port_hdr_set;
-use super::nif::HOST_RINGS;
 use super::options::Options;
 use super::register::{name_errno, Want};
 use super::File;
 use crate::mem::registry;
 use crate::os::eopnotsupp;
-use crate::os::nic::PortInfo;
 use crate::os::user::Addr;
 use crate::os::Caller;
-use crate::port;
 use crate::port::name::PortName;
+use crate::port::Numbers;
 use crate::uapi::legacy::{ringid, NmReq};
 use crate::uapi::API;
-
-const _: () = assert!(HOST_RINGS == 1, "legacy requests have no field for more");
 
 /// What a request with a command (`nr_cmd`) is about. Commands grew into the requests of NIOCCTRL.
 enum Command {
@@ -47,12 +43,12 @@ impl Command {
     }
 }
 
-fn put_port(req: &mut NmReq, info: &PortInfo, memsize: usize) {
+fn put_port(req: &mut NmReq, numbers: &Numbers, memsize: usize) {
     req.nr_memsize = memsize as u32;
-    req.nr_tx_slots = info.tx_slots;
-    req.nr_rx_slots = info.rx_slots;
-    req.nr_tx_rings = info.num_tx as u16;
-    req.nr_rx_rings = info.num_rx as u16;
+    req.nr_tx_slots = numbers.tx_slots;
+    req.nr_rx_slots = numbers.rx_slots;
+    req.nr_tx_rings = numbers.has.tx as u16;
+    req.nr_rx_rings = numbers.has.rx as u16;
 }
 
 fn read(arg: Addr) -> Result<NmReq> {
@@ -66,10 +62,9 @@ fn read(arg: Addr) -> Result<NmReq> {
     Ok(req)
 }
 
-fn info(req: &NmReq) -> Result<PortInfo> {
+fn numbers(req: &NmReq) -> Result<Numbers> {
     let name = PortName::parse(&req.nr_name).map_err(name_errno)?;
-    let (dev, nic) = port::find(name.ifname)?;
-    port::info(&dev, &nic)
+    Numbers::now(name.ifname)
 }
 
 impl File {
@@ -79,7 +74,7 @@ impl File {
             Command::Register => {}
             Command::SetHeader => return port_hdr_set(req.nr_arg1.into()),
             Command::GetHeader => {
-                let _ = info(&req)?;
+                let _ = numbers(&req)?;
                 req.nr_arg1 = 0;
                 return arg.write(req);
             }
@@ -91,11 +86,13 @@ impl File {
             flags: req.flags(),
             mem_id: req.nr_arg2,
             extra: req.nr_arg3,
+            // There is no field for more.
+            hosts: (1, 1),
         };
         // What cannot be answered is not done.
         arg.write(req)?;
         let granted = self.register(&want, &mut Options::none())?;
-        put_port(&mut req, &granted.port, granted.memsize);
+        put_port(&mut req, &granted.numbers, granted.memsize);
         req.nr_offset = granted.offset as u32;
         req.nr_arg2 = granted.mem_id;
         req.nr_arg3 = granted.extra;
@@ -112,8 +109,8 @@ impl File {
         if req.nr_name[0] == 0 {
             req.nr_memsize = layout.memsize() as u32;
         } else {
-            let info = info(&req)?;
-            put_port(&mut req, &info, layout.memsize());
+            let numbers = numbers(&req)?;
+            put_port(&mut req, &numbers, layout.memsize());
         }
         arg.write(req)
     }

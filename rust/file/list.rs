@@ -10,10 +10,13 @@ use kernel::error::Result;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
+use crate::adapter::{self, Adapter, Owner, Which};
+use crate::kring::Status;
+use crate::mem::layout::MAX_RING_OFS;
 use crate::os::netdev::NetDev;
 use crate::os::nic::{Nic, PortInfo};
 use crate::os::user::Addr;
-use crate::port::{self, Port};
+use crate::port;
 use crate::uapi::ext::{counter, kind, state, QueueInfo, EXT_VERSION};
 
 /// Answers the request at `arg`.
@@ -78,28 +81,31 @@ fn entry_after(
         nq_counter: [0; counter::MAX],
         nq_spare: [0; 6],
     };
-    let ports = port::all()?;
-    // By the interface itself: indices repeat in other namespaces, and outlive what they meant.
-    let of_dev = || {
-        ports
-            .iter()
-            .filter(|p| p.with_dev(|d| d.is_some_and(|d| d.same(dev))))
-    };
+    let adapter = adapter::of(dev);
+    let adapter = adapter.as_deref();
     Ok(match after {
         None => Some(entry),
         Some((kind::PORT, _)) if info.num_rx > 0 => {
-            rx(&mut entry, 0, of_dev());
+            rx(&mut entry, 0, adapter);
             Some(entry)
         }
         Some((kind::RX, queue)) if next_queue(queue, &info).is_some() => {
-            rx(&mut entry, queue + 1, of_dev());
+            rx(&mut entry, queue + 1, adapter);
             Some(entry)
         }
-        Some((kind::RX, _)) => host(&mut entry, 0, of_dev()).then_some(entry),
-        Some((kind::HOST_TX, at)) => {
-            host(&mut entry, at.saturating_add(1), of_dev()).then_some(entry)
+        Some((kind, at)) => {
+            let from = match kind {
+                kind::PORT | kind::RX => (kind::HOST_TX, 0),
+                kind => (kind, at.saturating_add(1)),
+            };
+            let found = adapter.and_then(|a| bound_from(a, from));
+            found.map(|(kind, queue, status, owner)| {
+                entry.nq_kind = kind;
+                entry.nq_queue = queue;
+                show(&mut entry, status, owner);
+                entry
+            })
         }
-        Some(_) => None,
     })
 }
 
@@ -107,46 +113,47 @@ fn next_queue(queue: u32, info: &PortInfo) -> Option<u32> {
     queue.checked_add(1).filter(|&q| q < info.num_rx)
 }
 
-fn owned_by(entry: &mut QueueInfo, port: &Port) {
-    entry.nq_pid = port.owner.pid;
-    entry.nq_uid = port.owner.uid;
-    entry.nq_comm = port.owner.comm;
-    entry.nq_mem_id = u32::from(port.mem_id);
+fn show(entry: &mut QueueInfo, status: Status, owner: Option<Arc<Owner>>) {
+    entry.nq_state = status.state;
+    entry.nq_slots = status.slots;
+    entry.nq_reg_idx = status.reg_idx;
+    entry.nq_counter = status.counters;
+    if let Some(owner) = owner {
+        entry.nq_pid = owner.caller.pid;
+        entry.nq_uid = owner.caller.uid;
+        entry.nq_comm = owner.caller.comm;
+        entry.nq_mem_id = u32::from(owner.mem_id);
+    }
 }
 
 /// Fills in RX queue `queue`.
-fn rx<'a>(entry: &mut QueueInfo, queue: u32, mut ports: impl Iterator<Item = &'a Arc<Port>>) {
+fn rx(entry: &mut QueueInfo, queue: u32, adapter: Option<&Adapter>) {
     entry.nq_kind = kind::RX;
     entry.nq_queue = queue;
-    if let Some((port, ring)) = ports.find_map(|p| Some((p, p.ring(queue)?))) {
-        let status = ring.status();
-        owned_by(entry, port);
-        entry.nq_state = status.state;
-        entry.nq_slots = status.slots;
-        entry.nq_reg_idx = status.reg_idx;
-        entry.nq_counter = status.counters;
+    if let Some((status, owner)) = adapter.and_then(|a| a.show(Which::Rx(queue))) {
+        show(entry, status, owner);
     }
 }
 
-/// Fills in the host TX ring number `at` of the interface, counted over its ports.
-fn host<'a>(entry: &mut QueueInfo, at: u32, ports: impl Iterator<Item = &'a Arc<Port>>) -> bool {
-    let mut left = at;
-    for port in ports {
-        let Some(ring) = port.host_tx.lock().clone() else {
-            continue;
-        };
-        if left > 0 {
-            left -= 1;
-            continue;
-        }
-        entry.nq_kind = kind::HOST_TX;
-        entry.nq_queue = at;
-        let status = ring.status();
-        entry.nq_state = status.state;
-        entry.nq_slots = status.slots;
-        entry.nq_counter = status.counters;
-        owned_by(entry, port);
-        return true;
-    }
-    false
+/// The first bound ring of another kind from a place on: kind, number, what to show.
+fn bound_from(
+    adapter: &Adapter,
+    from: (u32, u32),
+) -> Option<(u32, u32, Status, Option<Arc<Owner>>)> {
+    let most = MAX_RING_OFS as u32;
+    (kind::HOST_TX..=kind::HOST_RX)
+        .filter(|&kind| kind >= from.0)
+        .flat_map(|kind| {
+            let first = if kind == from.0 { from.1 } else { 0 };
+            (first..most).map(move |at| (kind, at))
+        })
+        .find_map(|(kind, at)| {
+            let which = match kind {
+                kind::TX => Which::Tx(at),
+                kind::HOST_RX => Which::HostRx(at),
+                _ => Which::HostTx(at),
+            };
+            let (status, owner) = adapter.show(which)?;
+            Some((kind, at, status, owner))
+        })
 }

@@ -9,31 +9,18 @@ use kernel::error::Result;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
+use crate::adapter::Which;
 use crate::mem::layout::MAX_RING_OFS;
 use crate::mem::region::Region;
 use crate::os::chunk::Chunk;
-
-/// Host rings a port has in each direction.
-pub(crate) const HOST_RINGS: u32 = 1;
+use crate::port::select::Counts;
 
 /// A `netmap_if`.
 pub(crate) struct Nif {
     index: usize,
     mem: Arc<Chunk>,
     region: Arc<Region>,
-    num_tx: u32,
-    num_rx: u32,
-}
-
-/// A place among the ring offsets.
-#[derive(Clone, Copy)]
-pub(crate) enum Which {
-    /// The host TX ring.
-    HostTx,
-    /// RX ring of this queue.
-    Rx(u32),
-    /// The host RX ring.
-    HostRx,
+    has: Counts,
 }
 
 impl Nif {
@@ -42,13 +29,9 @@ impl Nif {
     /// # Errors
     ///
     /// ENOMEM; ENOSPC: more rings than it has room for.
-    pub(crate) fn new(
-        region: Arc<Region>,
-        name: [u8; 16],
-        num_tx: u32,
-        num_rx: u32,
-    ) -> Result<Self> {
-        if num_tx.saturating_add(num_rx) as usize + 2 > MAX_RING_OFS {
+    pub(crate) fn new(region: Arc<Region>, name: [u8; 16], has: Counts) -> Result<Self> {
+        let rings = [has.tx, has.host_tx, has.rx, has.host_rx];
+        if rings.iter().map(|&n| n as usize).sum::<usize>() > MAX_RING_OFS {
             return Err(ENOSPC);
         }
         let (index, mem) = region.lock().alloc_if()?;
@@ -56,22 +39,21 @@ impl Nif {
         let word = u128::from_le_bytes(name);
         nif.ni_name[0].set(word as u64);
         nif.ni_name[1].set((word >> 64) as u64);
-        nif.ni_tx_rings.set(num_tx);
-        nif.ni_rx_rings.set(num_rx);
-        nif.ni_host_tx_rings.set(HOST_RINGS);
-        nif.ni_host_rx_rings.set(HOST_RINGS);
+        nif.ni_tx_rings.set(has.tx);
+        nif.ni_rx_rings.set(has.rx);
+        nif.ni_host_tx_rings.set(has.host_tx);
+        nif.ni_host_rx_rings.set(has.host_rx);
         Ok(Nif {
             index,
             mem,
             region,
-            num_tx,
-            num_rx,
+            has,
         })
     }
 
-    /// RX rings it has places for: as many as the port had at registration.
-    pub(crate) fn num_rx(&self) -> u32 {
-        self.num_rx
+    /// Rings it has places for: as many as the port had at registration.
+    pub(crate) fn has(&self) -> &Counts {
+        &self.has
     }
 
     /// Where it is in the region.
@@ -81,14 +63,15 @@ impl Nif {
 
     /// Says where a ring is, by the ring's offset in the region; `None`: not bound.
     pub(crate) fn set_ring(&self, which: Which, ring: Option<usize>) {
-        let tx = (self.num_tx + HOST_RINGS) as usize;
+        let has = &self.has;
         let at = match which {
-            Which::HostTx => self.num_tx as usize,
-            Which::Rx(queue) => tx + queue as usize,
-            Which::HostRx => tx + self.num_rx as usize,
+            Which::Tx(i) => i,
+            Which::HostTx(i) => has.tx + i,
+            Which::Rx(i) => has.tx + has.host_tx + i,
+            Which::HostRx(i) => has.tx + has.host_tx + has.rx + i,
         };
         let ofs = ring.map_or(0, |ring| ring as i64 - self.offset() as i64);
-        if let Some(place) = self.mem.ring_ofs(at + 1).last() {
+        if let Some(place) = self.mem.ring_ofs(at as usize + 1).last() {
             place.set(ofs);
         }
     }

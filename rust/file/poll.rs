@@ -3,6 +3,8 @@
 //! poll(): syncs the fd's rings and says what is ready.
 
 use kernel::bindings;
+use kernel::fs;
+use kernel::sync::poll::PollTable;
 
 use super::File;
 use crate::kring::Sync;
@@ -11,29 +13,43 @@ const IN: u32 = bindings::POLLIN | bindings::POLLRDNORM;
 const OUT: u32 = bindings::POLLOUT | bindings::POLLWRNORM;
 const ERR: u32 = bindings::POLLERR;
 
+fn failed(outcome: Sync) -> u32 {
+    match outcome {
+        Sync::Done => 0,
+        Sync::Reset | Sync::Parked | Sync::Gone => ERR,
+    }
+}
+
 impl File {
-    /// The events of an fd, of those in `wanted`. What the program has put into its host TX ring is
-    /// sent on every call, also when only POLLIN is asked for, unless it said NR_NO_TX_POLL.
-    pub(super) fn poll_events(&self, wanted: u32) -> u32 {
-        let state = self.state.lock();
-        let Some(reg) = state.as_ref() else {
+    /// The events of an fd, of those in `wanted`. What the program has put into its TX rings is sent
+    /// on every call, also when only POLLIN is asked for, unless it said NR_NO_TX_POLL.
+    pub(super) fn poll_events(&self, file: &fs::File, table: &PollTable<'_>, wanted: u32) -> u32 {
+        // Before looking, so that what arrives after the look wakes the caller; and whatever is
+        // wanted now, because epoll may want more later without registering again.
+        self.waiters.register(file, table);
+        let mut state = self.state.lock();
+        let Some(reg) = Option::as_mut(&mut state) else {
             return ERR;
         };
-        // Rings say so themselves.
+        let Some(port) = &reg.port else {
+            // Memory alone: nothing ever happens.
+            return ERR;
+        };
+        if reg.shares {
+            port.adapter.waiters.register(file, table);
+        }
+        // RX rings say so themselves.
         if reg.rx.is_empty() && reg.gone() {
             return ERR;
         }
         let mut events = 0;
-        let failed = |outcome| match outcome {
-            Sync::Done => 0,
-            Sync::Reset | Sync::Parked | Sync::Gone => ERR,
-        };
         let out = wanted & OUT != 0;
-        if let Some(host) = reg.port.host_tx.lock().clone() {
-            if host.pending() && (out || !reg.no_tx_poll) {
-                events |= failed(reg.port.with_dev(|dev| host.sync(dev)));
+        let push = out || !reg.no_tx_poll;
+        for ring in &reg.host_tx {
+            if push && ring.pending() {
+                events |= failed(port.with_dev(|dev| ring.sync(dev)));
             }
-            if out && host.writable() {
+            if out && ring.writable() {
                 events |= OUT;
             }
         }
@@ -44,9 +60,9 @@ impl File {
                     events |= IN;
                 }
             }
-            if let Some(host) = &reg.host_rx {
-                events |= failed(host.sync());
-                if host.readable() {
+            for ring in &reg.host_rx {
+                events |= failed(ring.sync());
+                if ring.readable() {
                     events |= IN;
                 }
             }

@@ -200,6 +200,11 @@ impl RxRing {
         &self.region
     }
 
+    /// What it was made with.
+    pub(crate) fn options(&self) -> &RingOptions {
+        &self.options
+    }
+
     /// Whom it wakes.
     pub(crate) fn wakers(&self) -> &Wakers {
         &self.wakers

@@ -5,9 +5,9 @@
 use kernel::bindings;
 use kernel::ffi::c_void;
 
+use crate::adapter;
 use crate::ffi;
 use crate::mem::region::Region;
-use crate::port;
 
 /// An interface goes away or leaves its namespace; rtnl is held.
 ///
@@ -16,7 +16,7 @@ use crate::port;
 /// `dev` must be valid.
 #[no_mangle]
 unsafe extern "C" fn nm_rs_netdev_gone(dev: *mut bindings::net_device) {
-    port::interface_gone(dev);
+    adapter::interface_gone(dev);
 }
 
 /// Kernel address of a page of a region; null beyond what is allocated.

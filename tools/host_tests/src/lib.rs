@@ -26,6 +26,7 @@ mod mem {
 
 mod port {
     pub(crate) mod name;
+    pub(crate) mod select;
 }
 
 #[cfg(test)]
@@ -40,4 +41,5 @@ mod tests {
     mod rx_meta;
     mod tx82599;
     mod txring;
+    mod select;
 }

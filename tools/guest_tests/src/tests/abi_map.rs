@@ -95,7 +95,11 @@ fn mmap_pins_the_registration_after_close() -> Result<()> {
         rx_info(&Fd::open()?, Q)?.state,
         Q_NETMAP,
     )?;
-    want_errno("another fd", Port::rx(Q), libc::EBUSY)?;
+    let alone = Register {
+        flags: RX_ONLY | EXCLUSIVE,
+        ..one_rx(Q)
+    };
+    want_errno("another fd", Port::open(&ifname(), alone), libc::EBUSY)?;
     drop(mem);
     want_eq(
         "state after munmap",

@@ -144,12 +144,12 @@ fn register_modes_that_need_nic_tx_rings_give_eopnotsupp() -> Result<()> {
     )
 }
 
-/// A queue has one owner: EBUSY for a second fd.
+/// Section 1.7, exclusivity: an fd that wants a ring alone gets EBUSY if it has an owner.
 fn register_taken_queue_gives_ebusy() -> Result<()> {
     let first = Port::rx(Q)?;
     want_errno(
         "the same queue",
-        try_register(&ifname(), one_rx(Q)),
+        try_register(&ifname(), rx(ONE_NIC, Q as u16, RX_ONLY | EXCLUSIVE)),
         libc::EBUSY,
     )?;
     want_ok("another queue", try_register(&ifname(), one_rx(Q2)))?;
@@ -167,7 +167,7 @@ fn register_all_nic_with_one_queue_taken_gives_ebusy_and_takes_none() -> Result<
     let last = Port::rx(n - 1)?;
     want_errno(
         "ALL_NIC",
-        try_register(&ifname(), rx(ALL_NIC, 0, RX_ONLY)),
+        try_register(&ifname(), rx(ALL_NIC, 0, RX_ONLY | EXCLUSIVE)),
         libc::EBUSY,
     )?;
     for q in 0..n - 1 {

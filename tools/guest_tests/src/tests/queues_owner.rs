@@ -10,7 +10,7 @@ use crate::frame::udp_sized;
 use crate::helper::Helper;
 use crate::nic::Nic;
 use crate::port::{rx_info, Lane, Port, DPORT, Q, Q2};
-use crate::steer::Rule;
+use crate::steer::{ifname, Rule};
 use anyhow::{bail, Context, Result};
 use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
@@ -151,7 +151,11 @@ fn fd_inherited_by_fork_keeps_the_queue_until_the_last_close() -> Result<()> {
     let first = (nif, mem, fd);
     drop(first);
     want_eq("state: the child has it", state(Q)?, Q_NETMAP)?;
-    want_errno("the queue is taken", Port::rx(Q), libc::EBUSY)?;
+    want_errno(
+        "the queue is taken",
+        Fd::open()?.register(&format!("{}~{Q}", ifname()), &mut Register::default()),
+        libc::EBUSY,
+    )?;
     // SAFETY: closes descriptors of this process; waits for its own child.
     let code = unsafe {
         libc::close(pipe[1]);

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Adapters: what all fds of one interface share.
+//!
+//! An adapter is there while an fd is registered with its interface. It knows which rings are
+//! bound, by whom, and which of them the driver has lent. A ring is taken from the driver for the first fd
+//! that binds it and given back with the last; fds share one only if they share its memory and none
+//! wants it alone.
+//!
+//! Lock order: fd, rtnl, the list of adapters, `dev`, `table`, ring, region.
+
+pub(crate) mod bind;
+mod ring;
+mod table;
+
+use kernel::bindings;
+use kernel::error::Result;
+use kernel::prelude::*;
+use kernel::sync::{new_mutex, Arc, Mutex};
+
+use crate::kring::Status;
+use crate::os::netdev::NetDev;
+use crate::os::nic::Nic;
+use crate::os::wait::Waiters;
+use crate::os::Rtnl;
+use crate::port::Port;
+use crate::uapi::ext::state;
+pub(crate) use ring::{Lent, Ring, Which};
+use table::Bound;
+pub(crate) use table::{Owner, Table};
+
+/// What the fds of an interface share.
+#[pin_data]
+pub(crate) struct Adapter {
+    /// Interface index when it was made.
+    pub(crate) ifindex: u32,
+    /// The driver.
+    pub(crate) nic: Arc<Nic>,
+    /// Those who wait for rings they share.
+    pub(crate) waiters: Arc<Waiters>,
+    /// Host TX rings; chosen by the first fd.
+    pub(crate) host_tx: u32,
+    /// Host RX rings; chosen by the first fd.
+    pub(crate) host_rx: u32,
+    #[pin]
+    dev: Mutex<Option<NetDev>>,
+    #[pin]
+    table: Mutex<Table>,
+}
+
+kernel::sync::global_lock! {
+    // SAFETY: Initialised by `init`, before the device can be opened.
+    unsafe(uninit) static ADAPTERS: Mutex<KVec<Arc<Adapter>>> = KVec::new();
+}
+
+/// Makes the list of adapters usable.
+///
+/// # Safety
+///
+/// Once, at the module's start.
+#[expect(unsafe_code, reason = "a global lock has no safe initialiser")]
+pub(crate) unsafe fn init() {
+    // SAFETY: Once by the caller's promise.
+    unsafe { ADAPTERS.init() };
+}
+
+/// The adapter of an interface, if a program uses it.
+pub(crate) fn of(dev: &NetDev) -> Option<Arc<Adapter>> {
+    let adapters = ADAPTERS.lock();
+    let found = adapters
+        .iter()
+        .find(|a| a.with_dev(|d| d.is_some_and(|d| d.same(dev))));
+    found.cloned()
+}
+
+/// An interface goes away or changes its namespace; rtnl is held by the notifier's caller.
+pub(crate) fn interface_gone(dev: *const bindings::net_device) {
+    // Not under the list's lock, which is taken after rtnl, but never while the driver works.
+    let found = {
+        let adapters = ADAPTERS.lock();
+        let found = adapters
+            .iter()
+            .find(|a| a.with_dev(|d| d.is_some_and(|d| d.is(dev))));
+        found.cloned()
+    };
+    if let Some(adapter) = found {
+        adapter.withdraw(&Rtnl::held_by_notifier());
+    }
+}
+
+impl Adapter {
+    /// Enters a port into the adapter of `dev`, which is made if this is the first; `hosts`: host TX
+    /// and RX rings it has then.
+    ///
+    /// # Errors
+    ///
+    /// ENXIO: the interface is going away. ENOMEM.
+    pub(crate) fn enter(
+        dev: NetDev,
+        nic: Nic,
+        hosts: (u32, u32),
+        port: impl FnOnce(Arc<Adapter>) -> Result<Arc<Port>>,
+    ) -> Result<Arc<Port>> {
+        let rtnl = Rtnl::lock();
+        // Once in the list it hears of the interface's going; until then that must not happen.
+        if !dev.registered(&rtnl) || !dev.in_netns_of_caller(&rtnl) {
+            return Err(ENXIO);
+        }
+        let mut adapters = ADAPTERS.lock();
+        let found = adapters
+            .iter()
+            .find(|a| a.with_dev(|d| d.is_some_and(|d| d.same(&dev))));
+        if let Some(adapter) = found {
+            let port = port(adapter.clone())?;
+            adapter.table.lock().ports.push(port.clone(), GFP_KERNEL)?;
+            return Ok(port);
+        }
+        adapters.reserve(1, GFP_KERNEL)?;
+        let waiters = Arc::pin_init(Waiters::new(), GFP_KERNEL)?;
+        let nic = Arc::new(nic, GFP_KERNEL)?;
+        let adapter = Arc::pin_init(
+            pin_init!(Adapter {
+                ifindex: dev.ifindex(),
+                nic,
+                waiters,
+                host_tx: hosts.0,
+                host_rx: hosts.1,
+                dev <- new_mutex!(Some(dev), "netmap::Adapter::dev"),
+                table <- new_mutex!(Table::default(), "netmap::Adapter::table"),
+            }),
+            GFP_KERNEL,
+        )?;
+        let port = port(adapter.clone())?;
+        adapter.table.lock().ports.push(port.clone(), GFP_KERNEL)?;
+        adapters.push(adapter, GFP_KERNEL)?;
+        Ok(port)
+    }
+
+    /// A port leaves; with the last, the adapter leaves the list.
+    pub(crate) fn leave(&self, port: &Port) {
+        let mut adapters = ADAPTERS.lock();
+        let last = {
+            let mut table = self.table.lock();
+            table.ports.retain(|p| !core::ptr::eq(&**p, port));
+            table.ports.is_empty()
+        };
+        if last {
+            adapters.retain(|a| !core::ptr::eq(&**a, self));
+        }
+        if adapters.is_empty() {
+            // A static is not dropped with the module: leave it nothing to leak.
+            *adapters = KVec::new();
+        }
+    }
+
+    /// Calls `f` with the interface, `None` if it has gone.
+    pub(crate) fn with_dev<R>(&self, f: impl FnOnce(Option<&NetDev>) -> R) -> R {
+        f(self.dev.lock().as_ref())
+    }
+
+    /// Unbinds a ring from an fd; with the last fd it goes back to the kernel, and has done so when
+    /// this returns.
+    ///
+    /// # Errors
+    ///
+    /// ENOENT: the fd does not have it. EIO: the hardware did not stop it.
+    pub(crate) fn unbind(&self, which: Which, owner: &Arc<Owner>, rtnl: &Rtnl) -> Result {
+        let dev = self.dev.lock();
+        let bound = self.table.lock().unbind(which, owner)?;
+        match bound {
+            // Others still have it, or the interface has gone and took it along.
+            None => Ok(()),
+            Some(bound) => self.give(bound, dev.as_ref(), rtnl),
+        }
+    }
+
+    /// What the listing shows of a ring, and who has it; host TX rings are numbered as they come.
+    pub(crate) fn show(&self, which: Which) -> Option<(Status, Option<Arc<Owner>>)> {
+        let table = self.table.lock();
+        match which {
+            Which::HostTx(at) => table.show_host_tx(at),
+            which => table.show(which),
+        }
+    }
+
+    /// Unbinds all rings of an fd.
+    pub(crate) fn unbind_all(&self, owner: &Arc<Owner>, rtnl: &Rtnl) {
+        while let Some(which) = {
+            let first = self.table.lock().first_of(owner);
+            first
+        } {
+            // What failed is in the log, and out of the table.
+            let _ = self.unbind(which, owner, rtnl);
+        }
+    }
+
+    /// Gives a ring back to the kernel.
+    fn give(&self, mut bound: Bound, dev: Option<&NetDev>, rtnl: &Rtnl) -> Result {
+        bound.ring.set_state(state::RETURNING);
+        if let (Some(lent), Some(dev)) = (bound.lent.take(), dev) {
+            if let Err(e) = lent.give(&self.nic, dev, rtnl) {
+                bound.ring.set_state(state::STUCK);
+                let (kind, number) = bound.which.words();
+                pr_err!(
+                    "{kind} {number} did not stop: its memory is kept until reboot; reset the card\n"
+                );
+                // The driver still knows of the queue, so it must not be unloaded either.
+                core::mem::forget(self.nic.clone());
+                self.table.lock().stuck(bound);
+                return Err(e);
+            }
+        }
+        bound.ring.retire();
+        Ok(())
+    }
+
+    /// The interface goes away: its rings go back, the fds hear of it, and all who wait are woken.
+    fn withdraw(&self, rtnl: &Rtnl) {
+        let Some(dev) = self.dev.lock().take() else {
+            return;
+        };
+        let bound = self.table.lock().take_all();
+        for bound in bound {
+            let ring = bound.ring.clone();
+            let _ = self.give(bound, Some(&dev), rtnl);
+            ring.gone();
+        }
+        for port in &self.table.lock().ports {
+            port.gone();
+        }
+        self.waiters.wake();
+    }
+}

@@ -1,0 +1,1 @@
+../../../../rust/port/select.rs
