@@ -39,7 +39,7 @@ mod tests {
     mod rings;
     mod rx82599;
     mod rx_meta;
+    mod select;
     mod tx82599;
     mod txring;
-    mod select;
 }
