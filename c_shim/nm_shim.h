@@ -86,6 +86,12 @@ u32 nm_skb_len(const struct sk_buff *skb);
 int nm_skb_copy(const struct sk_buff *skb, u32 offset, void *to, u32 len);
 void nm_skb_free(struct sk_buff *skb, bool dropped);
 
+/* trace.c: tracepoints; cheap while nobody listens */
+void nm_trace_attach(const struct net_device *dev, u32 kind, u32 ring);
+void nm_trace_detach(const struct net_device *dev, u32 kind, u32 ring, int error);
+void nm_trace_sync(u32 ifindex, u32 kind, u32 ring, u32 head, u32 cur, u32 tail, u32 packets);
+void nm_trace_reinit(u32 ifindex, u32 kind, u32 ring, u32 head, u32 cur, u32 hwcur, u32 hwtail);
+
 /* os.c: the rest */
 extern struct module __this_module;
 void nm_write_barrier(void);

@@ -255,6 +255,39 @@ unsafe extern "C" {
     pub fn nm_skb_free(skb: *mut sk_buff, dropped: bool);
 }
 unsafe extern "C" {
+    pub fn nm_trace_attach(dev: *const net_device, kind: u32_, ring: u32_);
+}
+unsafe extern "C" {
+    pub fn nm_trace_detach(
+        dev: *const net_device,
+        kind: u32_,
+        ring: u32_,
+        error: kernel::ffi::c_int,
+    );
+}
+unsafe extern "C" {
+    pub fn nm_trace_sync(
+        ifindex: u32_,
+        kind: u32_,
+        ring: u32_,
+        head: u32_,
+        cur: u32_,
+        tail: u32_,
+        packets: u32_,
+    );
+}
+unsafe extern "C" {
+    pub fn nm_trace_reinit(
+        ifindex: u32_,
+        kind: u32_,
+        ring: u32_,
+        head: u32_,
+        cur: u32_,
+        hwcur: u32_,
+        hwtail: u32_,
+    );
+}
+unsafe extern "C" {
     pub static mut __this_module: module;
 }
 unsafe extern "C" {

@@ -18,6 +18,7 @@ pub(crate) mod netdev;
 pub(crate) mod nic;
 pub(crate) mod sent;
 pub(crate) mod skb;
+pub(crate) mod trace;
 pub(crate) mod user;
 pub(crate) mod wait;
 

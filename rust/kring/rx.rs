@@ -24,8 +24,9 @@ use crate::mem::region::Region;
 use crate::nic::rx82599::Armed;
 use crate::os::dma::DmaDevice;
 use crate::os::nic::{Nic, NicRing};
+use crate::os::trace::RingName;
 use crate::os::wait::Wakers;
-use crate::uapi::ext::{counter, state};
+use crate::uapi::ext::{counter, kind, state};
 
 /// A NIC RX ring bound to an fd.
 #[pin_data(PinnedDrop)]
@@ -38,6 +39,7 @@ pub(crate) struct RxRing {
     nic: Arc<Nic>,
     wakers: Wakers,
     options: RingOptions,
+    name: RingName,
     /// Bytes of a buffer that the NIC may write.
     buf_len: u32,
     state: Atomic<u32>,
@@ -113,6 +115,7 @@ impl RxRing {
             wakers,
             options,
         } = parts;
+        let name = RingName::new(kind::RX, queue);
         let buf_size = region.layout().buf_size() as u32;
         let buf_len = options.buf_len(buf_size).ok_or(EINVAL)?;
         let bytes = ring_bytes(slots, options.rx_meta);
@@ -132,6 +135,7 @@ impl RxRing {
                 nic,
                 wakers,
                 options,
+                name,
                 buf_len,
                 state: Atomic::new(state::LEAVING),
                 wakeups: Atomic::new(0),

@@ -15,10 +15,11 @@ use kernel::sync::Arc;
 
 use super::dma::DmaDevice;
 use super::netdev::NetDev;
-use super::Rtnl;
+use super::{trace, Rtnl};
 use crate::ffi;
 use crate::os::eopnotsupp;
 use crate::shm::{RxDesc, TxDesc};
+use crate::uapi::ext::kind;
 
 /// A driver that hands out RX queues; holds the driver's module.
 ///
@@ -62,6 +63,8 @@ pub(crate) trait NicClient: Send + Sync + 'static {
     /// Is it a TX ring?
     const TX: bool;
 
+    /// It is to be taken on this interface.
+    fn set_ifindex(&self, _ifindex: u32) {}
     /// The ring is enabled and empty. RX: fill it and write its tail.
     fn start(&self, ring: NicRing) -> Result;
     /// Nothing may touch the ring after this returns.
@@ -160,6 +163,8 @@ pub(crate) struct Taken<T: NicClient> {
 }
 
 impl<T: NicClient> Taken<T> {
+    const KIND: u32 = if T::TX { kind::TX } else { kind::RX };
+
     /// Takes `queue` of `dev` from the kernel; RX: frames come in pieces of `buf_len` bytes.
     ///
     /// # Errors
@@ -175,25 +180,27 @@ impl<T: NicClient> Taken<T> {
     ) -> Result<Self> {
         let ops = nic.ops();
         let rx = ops.take_rx.ok_or_else(eopnotsupp)?;
+        client.set_ifindex(dev.ifindex());
         // INVARIANT: The reference stays until `give`.
         let taken = Taken {
             queue,
             client: ManuallyDrop::new(client),
         };
         let private = Arc::as_ptr(&taken.client).cast_mut().cast::<c_void>();
-        let (dev, calls) = (dev.as_ptr(), &Calls::<T>::TABLE);
+        let (at, calls) = (dev.as_ptr(), &Calls::<T>::TABLE);
         let result = match ops.take_tx {
             // SAFETY: `dev` is of this driver and rtnl is held; `private` stays valid until the
             // driver has given it up, by the type invariant.
-            _ if !T::TX => to_result(unsafe { rx(dev, queue, buf_len, calls, private) }),
+            _ if !T::TX => to_result(unsafe { rx(at, queue, buf_len, calls, private) }),
             // SAFETY: As above.
-            Some(tx) => to_result(unsafe { tx(dev, queue, calls, private) }),
+            Some(tx) => to_result(unsafe { tx(at, queue, calls, private) }),
             None => Err(eopnotsupp()),
         };
         if let Err(e) = result {
             taken.forgotten();
             return Err(as_netmap_says(e));
         }
+        trace::attach(dev, Self::KIND, queue);
         Ok(taken)
     }
 
@@ -209,7 +216,14 @@ impl<T: NicClient> Taken<T> {
             let give = give.ok_or_else(eopnotsupp)?;
             // SAFETY: The queue was taken, was not given back and its device has not gone; rtnl is
             // held, which the driver calls `gone` under.
-            to_result(unsafe { give(dev.as_ptr(), self.queue) })?;
+            let result = to_result(unsafe { give(dev.as_ptr(), self.queue) });
+            trace::detach(
+                dev,
+                Self::KIND,
+                self.queue,
+                result.as_ref().map_or_else(|e| e.to_errno(), |()| 0),
+            );
+            result?;
         }
         self.forgotten();
         Ok(())

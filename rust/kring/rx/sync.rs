@@ -6,6 +6,7 @@ use super::{Kring, RxRing};
 use crate::kring::Sync;
 use crate::nic::rx82599::{self, Import};
 use crate::os::nic::NicRing;
+use crate::os::trace;
 use crate::ring::{self, advance, distance, prev, Pointers};
 use crate::uapi::{ext::counter, NR_TIMESTAMP};
 
@@ -60,6 +61,7 @@ impl RxRing {
             Ok(p) => (p.head, Sync::Done),
             Err(ring::Impossible) => {
                 kring.counters[counter::RESETS] += 1;
+                trace::reinit(&self.name, p, kring.hwcur, kring.hwtail);
                 (kring.hwcur, Sync::Reset)
             }
         };
@@ -67,7 +69,8 @@ impl RxRing {
         if released != 0 {
             self.take_back(nic, kring, released);
         }
-        self.hand_over(nic, kring);
+        let packets = self.hand_over(nic, kring);
+        trace::sync(&self.name, p, kring.hwtail, packets);
         outcome
     }
 
@@ -88,9 +91,9 @@ impl RxRing {
         }
     }
 
-    /// What has arrived, to the program; only complete frames.
+    /// What has arrived, to the program; only complete frames. Returns how many.
     #[inline(always)]
-    fn hand_over(&self, nic: &NicRing, kring: &mut Kring) {
+    fn hand_over(&self, nic: &NicRing, kring: &mut Kring) -> u32 {
         let n = self.shm.n;
         let held = distance(kring.hwcur, kring.hwtail, n);
         let room = n.wrapping_sub(1).wrapping_sub(held);
@@ -107,7 +110,7 @@ impl RxRing {
             }
         });
         if got.complete == 0 {
-            return;
+            return 0;
         }
         if kring.needs_sync {
             for i in 0..got.complete {
@@ -126,6 +129,7 @@ impl RxRing {
         kring.counters[counter::BYTES] += got.bytes;
         kring.counters[counter::FRAGS] += u64::from(got.complete - got.packets);
         self.nic.account(nic, got.packets, got.bytes as u32);
+        got.packets
     }
 
     /// Arms descriptors for the `count` slots from `hwcur`; returns how many were.

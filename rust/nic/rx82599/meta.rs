@@ -102,12 +102,12 @@ pub(crate) fn describe(
             continue;
         }
         let lo = desc.lo.get();
-        let ptype = (lo >> PTYPE_SHIFT & PTYPE) as u32;
+        let ptype = ((lo >> PTYPE_SHIFT) & PTYPE) as u32;
         let hash_type = (lo & RSS_TYPE) as u32;
         let mut flags = meta::VALID
             | layers(ptype)
             | flag_if(hash_type, !0, meta::HASH)
-            | hash_type << meta::HASH_TYPE_SHIFT
+            | (hash_type << meta::HASH_TYPE_SHIFT)
             | flag_if((hi & FLM) as u32, !0, meta::FLOW)
             | verdict(hi, IPCS, IPE, meta::L3_OK, meta::L3_BAD)
             | verdict(hi, L4CS, L4E, meta::L4_OK, meta::L4_BAD);
@@ -127,7 +127,7 @@ pub(crate) fn describe(
         entry.hash.set((lo >> HASH_SHIFT) as u32);
         entry
             .vlan_ptype
-            .set(u32::from(tag.unwrap_or(0)) | ptype << 16);
+            .set(u32::from(tag.unwrap_or(0)) | (ptype << 16));
         entry.flags.set(flags);
         first = slot + i + 1;
     }

@@ -70,12 +70,12 @@ fn flags(lo: u64, hi: u64) -> u32 {
 #[test]
 fn a_udp_frame_with_good_checksums_and_a_hash() {
     // RSS type 7 (IPv4, UDP), packet type IPv4 and UDP; IPCS, L4CS, UDPCS.
-    let lo = 0x0dd0_feed << 32 | 0x210 | 7;
+    let lo = (0x0dd0_feed << 32) | 0x210 | 7;
     let (stamp, hash, vlan, ptype, flags) = one(lo, 0x70, &mut Wire::default());
     assert_eq!((stamp, hash, vlan, ptype), (0, 0x0dd0_feed, 0, 0x21));
     assert_eq!(
         flags,
-        VALID | HASH | L3_OK | L4_OK | IPV4 | UDP | 7 << HASH_TYPE_SHIFT
+        VALID | HASH | L3_OK | L4_OK | IPV4 | UDP | (7 << HASH_TYPE_SHIFT)
     );
 }
 
@@ -113,7 +113,7 @@ fn a_tag_is_the_descriptors_if_taken_out_and_the_frames_if_left_in() {
         tags: vec![Some(0x2007)],
         ..Wire::default()
     };
-    let out = one(0, 0x8 | 0x0abc << 48, &mut wire);
+    let out = one(0, 0x8 | (0x0abc << 48), &mut wire);
     assert_eq!((out.2, out.4), (0x0abc, VALID | VLAN));
     assert!(wire.asked.is_empty());
     let left = one(0, 0, &mut wire);
