@@ -30,9 +30,10 @@ use crate::mem::region::Region;
 use crate::nic::rx82599::Armed;
 use crate::os::dma::DmaDevice;
 use crate::os::nic::{HeadCell, Nic, NicRing};
+use crate::os::trace::RingName;
 use crate::os::wait::Wakers;
 use crate::ring::prev;
-use crate::uapi::ext::{counter, state};
+use crate::uapi::ext::{counter, kind, state};
 
 /// A NIC TX ring bound to an fd.
 #[pin_data(PinnedDrop)]
@@ -45,6 +46,7 @@ pub(crate) struct TxRing {
     nic: Arc<Nic>,
     wakers: Wakers,
     options: RingOptions,
+    name: RingName,
     state: Atomic<u32>,
     wakeups: Atomic<u64>,
     /// Where interrupts see how far the NIC is.
@@ -118,6 +120,7 @@ impl TxRing {
             wakers,
             options,
         } = parts;
+        let name = RingName::new(kind::TX, queue);
         let (object, mem) = region.lock().alloc_ring(ring_bytes(slots, false))?;
         let shm = Shm::new(region.layout(), object, mem, slots, queue as u16, 1);
         if let Err(e) = region.lock().attach_device(&dev) {
@@ -134,6 +137,7 @@ impl TxRing {
                 nic,
                 wakers,
                 options,
+                name,
                 state: Atomic::new(state::LEAVING),
                 wakeups: Atomic::new(0),
                 head: HeadCell::new(),

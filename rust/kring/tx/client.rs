@@ -15,6 +15,10 @@ use crate::uapi::ext::{counter, state};
 impl NicClient for TxRing {
     const TX: bool = true;
 
+    fn set_ifindex(&self, ifindex: u32) {
+        self.name.set_ifindex(ifindex);
+    }
+
     fn start(&self, nic: NicRing) -> Result {
         let mut hw = self.hw.lock();
         if nic.tx_descs().len() != hw.kring.known.len() {
@@ -81,6 +85,7 @@ impl TxRing {
             .filter(|desc| tx82599::is_last(desc))
             .count();
         kring.counters[counter::DROPS] += lost as u64;
+        kring.counters[counter::DROP_LOST] += lost as u64;
         kring.at.restart(&mut kring.skipped);
     }
 }

@@ -8,6 +8,7 @@ use super::{Kring, TxRing};
 use crate::kring::Sync;
 use crate::nic::tx82599::{self, Export};
 use crate::os::nic::NicRing;
+use crate::os::trace;
 use crate::ring::{self, advance, distance, Pointers};
 use crate::uapi::{ext::counter, NR_TIMESTAMP};
 
@@ -59,12 +60,13 @@ impl TxRing {
     #[inline(always)]
     fn exchange(&self, nic: &mut NicRing, kring: &mut Kring, p: Pointers) -> Sync {
         kring.counters[counter::SYNCS] += 1;
+        let before = kring.counters[counter::PACKETS];
         let at = &mut kring.at;
         let mut outcome = Sync::Done;
         let mut no_link = false;
         match ring::check(p, at.rhead, at.hwtail, at.n) {
-            Ok(p) => {
-                at.rhead = p.head;
+            Ok(Pointers { head, .. }) => {
+                at.rhead = head;
                 if at.filled() != 0 {
                     // Without a link nothing is sent, and the slots wait.
                     no_link = !nic.carrier();
@@ -75,6 +77,7 @@ impl TxRing {
             }
             Err(ring::Impossible) => {
                 kring.counters[counter::RESETS] += 1;
+                trace::reinit(&self.name, p, at.hwcur, at.hwtail);
                 at.rhead = at.hwcur;
                 outcome = Sync::Reset;
             }
@@ -86,6 +89,8 @@ impl TxRing {
             // Nothing will be sent, so nothing reported: let any interrupt make the poller look.
             self.reclaimed.store(u32::MAX, Relaxed);
         }
+        let sent = kring.counters[counter::PACKETS].wrapping_sub(before) as u32;
+        trace::sync(&self.name, p, kring.at.hwtail, sent);
         outcome
     }
 
