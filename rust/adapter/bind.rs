@@ -59,6 +59,7 @@ impl Adapter {
         let info = self.nic.info(dev, &rtnl)?;
         let place = table.place(which, bid.owner, bid.exclusive)?;
         let (ring, lent) = self.make(which, bid, info, dev, &rtnl)?;
+        ring.set_ifindex(self.ifindex);
         table.bind(place, ring.clone(), lent);
         Ok((ring, false))
     }

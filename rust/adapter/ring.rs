@@ -81,6 +81,11 @@ impl Which {
 }
 
 impl Ring {
+    /// It belongs to this interface.
+    pub(super) fn set_ifindex(&self, ifindex: u32) {
+        each!(self, r => r.name().set_ifindex(ifindex));
+    }
+
     /// What the listing shows.
     pub(crate) fn status(&self) -> Status {
         each!(self, r => r.status())

@@ -199,6 +199,11 @@ impl RxRing {
         }
     }
 
+    /// What tracepoints call it.
+    pub(crate) fn name(&self) -> &RingName {
+        &self.name
+    }
+
     /// Where its memory is.
     pub(crate) fn region(&self) -> &Arc<Region> {
         &self.region

@@ -191,6 +191,11 @@ impl TxRing {
         }
     }
 
+    /// What tracepoints call it.
+    pub(crate) fn name(&self) -> &RingName {
+        &self.name
+    }
+
     /// Where its memory is.
     pub(crate) fn region(&self) -> &Arc<Region> {
         &self.region

@@ -63,8 +63,6 @@ pub(crate) trait NicClient: Send + Sync + 'static {
     /// Is it a TX ring?
     const TX: bool;
 
-    /// It is to be taken on this interface.
-    fn set_ifindex(&self, _ifindex: u32) {}
     /// The ring is enabled and empty. RX: fill it and write its tail.
     fn start(&self, ring: NicRing) -> Result;
     /// Nothing may touch the ring after this returns.
@@ -180,7 +178,6 @@ impl<T: NicClient> Taken<T> {
     ) -> Result<Self> {
         let ops = nic.ops();
         let rx = ops.take_rx.ok_or_else(eopnotsupp)?;
-        client.set_ifindex(dev.ifindex());
         // INVARIANT: The reference stays until `give`.
         let taken = Taken {
             queue,

@@ -19,9 +19,11 @@ use crate::mem::owner::{Claim, Owner};
 use crate::mem::region::{Inner, Region};
 use crate::os::chunk::RawBytes;
 use crate::os::sent::Frame;
+use crate::os::trace::{self, RingName};
 use crate::os::wait::Wakers;
 use crate::ring::{self, advance, distance, Pointers};
-use crate::uapi::{ext::counter, MAX_FRAGS, NS_MOREFRAG};
+use crate::uapi::ext::{counter, kind};
+use crate::uapi::{MAX_FRAGS, NS_MOREFRAG};
 
 /// Slots filled at once; a frame is never parted.
 const BATCH: usize = 2 * MAX_FRAGS;
@@ -29,6 +31,7 @@ const BATCH: usize = 2 * MAX_FRAGS;
 /// A ring out of the stack. Several fds may have it.
 #[pin_data(PinnedDrop)]
 pub(crate) struct HostRx {
+    name: RingName,
     shm: Shm,
     region: Arc<Region>,
     wakers: Arc<Wakers>,
@@ -75,11 +78,13 @@ impl HostRx {
             places: KVec::with_capacity(BATCH, GFP_KERNEL)?,
             counters: [0; counter::MAX],
         };
+        let name = RingName::new(kind::HOST_RX, u32::from(ringid));
         let (object, mem) = region.lock().alloc_ring(ring_bytes(slots, false))?;
         let shm = Shm::new(region.layout(), object, mem, slots, ringid, 0);
         let undo = region.clone();
         let ring = Arc::pin_init(
             pin_init!(HostRx {
+                name,
                 shm,
                 region,
                 wakers,
@@ -103,6 +108,11 @@ impl HostRx {
     pub(crate) fn set_offsets(&self, offsets: Offsets) {
         self.shm.set_offsets(&offsets);
         self.state.lock().offsets = Some(offsets);
+    }
+
+    /// What tracepoints call it.
+    pub(crate) fn name(&self) -> &RingName {
+        &self.name
     }
 
     /// Where its memory is.
@@ -131,6 +141,7 @@ impl HostRx {
         let mut counters = state.counters;
         if let Some(lane) = &state.lane {
             (counters[counter::DROPS], counters[counter::WAKEUPS]) = lane.counts();
+            counters[counter::DROP_FULL] = counters[counter::DROPS];
         }
         status(&self.shm, counters)
     }
@@ -174,17 +185,21 @@ impl HostRx {
 
     fn exchange(&self, state: &mut State, p: Pointers) -> Sync {
         state.counters[counter::SYNCS] += 1;
+        let before = state.counters[counter::PACKETS];
         let outcome = match ring::check(p, state.hwcur, state.hwtail, self.shm.n) {
-            Ok(p) => {
-                state.hwcur = p.head;
+            Ok(Pointers { head, .. }) => {
+                state.hwcur = head;
                 Sync::Done
             }
             Err(ring::Impossible) => {
                 state.counters[counter::RESETS] += 1;
+                trace::reinit(&self.name, p, state.hwcur, state.hwtail);
                 Sync::Reset
             }
         };
         self.fetch(state);
+        let fetched = state.counters[counter::PACKETS].wrapping_sub(before) as u32;
+        trace::sync(&self.name, p, state.hwtail, fetched);
         outcome
     }
 

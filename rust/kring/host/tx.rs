@@ -16,8 +16,10 @@ use crate::mem::layout::ring_bytes;
 use crate::mem::region::{Inner, Region};
 use crate::os::netdev::NetDev;
 use crate::os::skb::Batch;
+use crate::os::trace::{self, RingName};
 use crate::ring::{self, advance, prev, Pointers};
-use crate::uapi::{ext::counter, MAX_FRAGS, NS_BUF_CHANGED, NS_MOREFRAG, NS_REPORT};
+use crate::uapi::ext::{counter, kind};
+use crate::uapi::{MAX_FRAGS, NS_BUF_CHANGED, NS_MOREFRAG, NS_REPORT};
 
 /// A frame that ends within it is none.
 const ETHERNET_HEADER: u64 = 14;
@@ -27,6 +29,7 @@ const ETHERNET_HEADER: u64 = 14;
 pub(crate) struct HostTx {
     /// Queue that the stack is told frames came from, where the port has it.
     queue: u32,
+    name: RingName,
     shm: Shm,
     region: Arc<Region>,
     #[pin]
@@ -58,12 +61,14 @@ impl HostTx {
         queue: u32,
     ) -> Result<Arc<Self>> {
         let batch = KBox::new(Batch::new(), GFP_KERNEL)?;
+        let name = RingName::new(kind::HOST_TX, u32::from(ringid));
         let (object, mem) = region.lock().alloc_ring(ring_bytes(slots, false))?;
         let shm = Shm::new(region.layout(), object, mem, slots, ringid, 1);
         let undo = region.clone();
         let ring = Arc::pin_init(
             pin_init!(HostTx {
                 queue,
+                name,
                 shm,
                 region,
                 state <- new_mutex!(State {
@@ -89,6 +94,11 @@ impl HostTx {
     pub(crate) fn set_offsets(&self, offsets: Offsets) {
         self.shm.set_offsets(&offsets);
         self.state.lock().offsets = Some(offsets);
+    }
+
+    /// What tracepoints call it.
+    pub(crate) fn name(&self) -> &RingName {
+        &self.name
     }
 
     /// Where its memory is.
@@ -143,8 +153,10 @@ impl HostTx {
     fn exchange(&self, state: &mut State, dev: Option<&NetDev>, p: Pointers) -> Sync {
         let n = self.shm.n;
         state.counters[counter::SYNCS] += 1;
+        let before = state.counters[counter::PACKETS];
         let Ok(Pointers { head, .. }) = ring::check(p, state.hwcur, state.hwtail, n) else {
             state.counters[counter::RESETS] += 1;
+            trace::reinit(&self.name, p, state.hwcur, state.hwtail);
             return Sync::Reset;
         };
         let Some(dev) = dev else {
@@ -158,6 +170,8 @@ impl HostTx {
             state.hwcur = head;
             state.hwtail = prev(head, n);
         }
+        let taken = state.counters[counter::PACKETS].wrapping_sub(before) as u32;
+        trace::sync(&self.name, p, state.hwtail, taken);
         Sync::Done
     }
 
@@ -183,7 +197,9 @@ impl HostTx {
             }
             let taken = batch.receive(dev, self.queue);
             counters[counter::PACKETS] += u64::from(taken);
-            counters[counter::DROPS] += u64::from(frames.saturating_sub(taken));
+            let refused = u64::from(frames.saturating_sub(taken));
+            counters[counter::DROPS] += refused;
+            counters[counter::DROP_STACK] += refused;
         }
     }
 

@@ -15,10 +15,6 @@ use crate::uapi::ext::{counter, state};
 impl NicClient for RxRing {
     const TX: bool = false;
 
-    fn set_ifindex(&self, ifindex: u32) {
-        self.name.set_ifindex(ifindex);
-    }
-
     fn start(&self, mut nic: NicRing) -> Result {
         let mut guard = self.hw.lock();
         let hw = &mut *guard;

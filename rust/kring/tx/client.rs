@@ -15,10 +15,6 @@ use crate::uapi::ext::{counter, state};
 impl NicClient for TxRing {
     const TX: bool = true;
 
-    fn set_ifindex(&self, ifindex: u32) {
-        self.name.set_ifindex(ifindex);
-    }
-
     fn start(&self, nic: NicRing) -> Result {
         let mut hw = self.hw.lock();
         if nic.tx_descs().len() != hw.kring.known.len() {
