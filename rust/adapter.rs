@@ -10,7 +10,6 @@
 //! Lock order: fd, rtnl, the list of adapters, `dev`, `table`, ring, region.
 
 pub(crate) mod bind;
-mod diversion;
 mod ring;
 mod table;
 
@@ -19,7 +18,6 @@ use kernel::error::Result;
 use kernel::prelude::*;
 use kernel::sync::{new_mutex, Arc, Mutex};
 
-use crate::kring::host::divert::Divert;
 use crate::kring::Status;
 use crate::os::netdev::NetDev;
 use crate::os::nic::Nic;
@@ -27,7 +25,6 @@ use crate::os::wait::Waiters;
 use crate::os::Rtnl;
 use crate::port::Port;
 use crate::uapi::ext::state;
-use diversion::Diversion;
 pub(crate) use ring::{Lent, Ring, Which};
 use table::Bound;
 pub(crate) use table::{Owner, Table};
@@ -45,14 +42,10 @@ pub(crate) struct Adapter {
     pub(crate) host_tx: u32,
     /// Host RX rings; chosen by the first fd.
     pub(crate) host_rx: u32,
-    /// What the kernel sends, on its way to host RX rings.
-    pub(crate) lanes: Arc<Divert>,
     #[pin]
     dev: Mutex<Option<NetDev>>,
     #[pin]
     table: Mutex<Table>,
-    #[pin]
-    diversion: Mutex<Diversion>,
 }
 
 kernel::sync::global_lock! {
@@ -125,7 +118,6 @@ impl Adapter {
         adapters.reserve(1, GFP_KERNEL)?;
         let waiters = Arc::pin_init(Waiters::new(), GFP_KERNEL)?;
         let nic = Arc::new(nic, GFP_KERNEL)?;
-        let lanes = Divert::new(hosts.1)?;
         let adapter = Arc::pin_init(
             pin_init!(Adapter {
                 ifindex: dev.ifindex(),
@@ -133,10 +125,8 @@ impl Adapter {
                 waiters,
                 host_tx: hosts.0,
                 host_rx: hosts.1,
-                lanes,
                 dev <- new_mutex!(Some(dev), "netmap::Adapter::dev"),
                 table <- new_mutex!(Table::default(), "netmap::Adapter::table"),
-                diversion <- new_mutex!(Diversion::default(), "netmap::Adapter::diversion"),
             }),
             GFP_KERNEL,
         )?;
@@ -193,10 +183,8 @@ impl Adapter {
         }
     }
 
-    /// Unbinds all rings of an fd, and gives the kernel its transmissions back.
+    /// Unbinds all rings of an fd.
     pub(crate) fn unbind_all(&self, owner: &Arc<Owner>, rtnl: &Rtnl) {
-        // First, so that no frame goes to a program that will not read it.
-        self.end_divert(owner, rtnl);
         while let Some(which) = {
             let first = self.table.lock().first_of(owner);
             first
@@ -231,7 +219,6 @@ impl Adapter {
         let Some(dev) = self.dev.lock().take() else {
             return;
         };
-        self.end_divert_of_all(&dev, rtnl);
         let bound = self.table.lock().take_all();
         for bound in bound {
             let ring = bound.ring.clone();

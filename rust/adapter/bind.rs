@@ -107,7 +107,6 @@ impl Adapter {
             }
             Which::HostRx(_) => {
                 let ring = HostRx::new(region, slots, index as u16, wakers)?;
-                self.lanes.bind(index, &ring)?;
                 (Ring::HostRx(ring), None)
             }
         })

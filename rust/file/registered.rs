@@ -100,7 +100,7 @@ impl Registered {
             host_rx,
             putback,
             exclusive,
-            divert,
+            divert: _,
         } = selection.clone();
         if putback {
             let region = Arc::clone(&self.lease);
@@ -116,10 +116,6 @@ impl Registered {
         self.bind_each(port, host_tx.map(Which::HostTx), exclusive)?;
         self.bind_each(port, rx.map(Which::Rx), exclusive)?;
         self.bind_each(port, host_rx.map(Which::HostRx), exclusive)?;
-        if divert {
-            // Last: the host rings are there for what comes.
-            port.adapter.divert(&port.owner)?;
-        }
         Ok(())
     }
 
