@@ -64,6 +64,49 @@ expression V, R, B;
  ...>
  }
 
+// ---- the transmit path, counters --------------------------------------------------
+
+@ xmit @
+identifier skb, netdev, ring;
+statement S0, S;
+symbol adapter;
+@@
+ __ixgbe_xmit_frame(struct sk_buff *skb, struct net_device *netdev,
+		    struct ixgbe_ring *ring)
+ {
+ ... when != S0
++if (unlikely(READ_ONCE(adapter->netmap.xmit)) && /* netmap hook: xmit */
++    ixgbe_netmap_xmit(adapter, skb))
++	return NETDEV_TX_OK;
+ S
+ ... when any
+ }
+
+@ netdev_stats @
+symbol adapter;
+identifier netdev, stats;
+@@
+ ixgbe_get_stats64(struct net_device *netdev, struct rtnl_link_stats64 *stats)
+ {
+ <...
++ixgbe_netmap_stats64(adapter, stats); /* netmap hook: netdev-stats */
+ rcu_read_unlock();
+ ...>
+ }
+
+@ ethtool_stats @
+symbol adapter, i;
+identifier netdev, stats, data, j;
+statement S;
+@@
+ ixgbe_get_ethtool_stats(struct net_device *netdev, struct ethtool_stats *stats, u64 *data)
+ {
+ <...
++ixgbe_netmap_ethtool_stats(adapter, netdev->num_tx_queues, data + i); /* netmap hook: ethtool-stats */
+ for (j = 0; j < IXGBE_NUM_RX_QUEUES; j++) S
+ ...>
+ }
+
 // ---- programming a ring ---------------------------------------------------------
 
 @ ring_registers @
@@ -340,6 +383,22 @@ symbol adapter;
  {
  ... when != S0
 +if (ixgbe_netmap_busy(adapter, "setting DCB traffic classes")) /* netmap hook: dcb-ets */
++	return -EBUSY;
+ S
+ ... when any
+ }
+
+@ hwtstamp_on @
+identifier netdev, config, extack;
+statement S0, S;
+symbol adapter;
+@@
+ ixgbe_ptp_hwtstamp_set(struct net_device *netdev, struct kernel_hwtstamp_config *config,
+			struct netlink_ext_ack *extack)
+ {
+ ... when != S0
++if (config->rx_filter != HWTSTAMP_FILTER_NONE && /* netmap hook: hwtstamp-on */
++    ixgbe_netmap_stamp_busy(adapter))
 +	return -EBUSY;
  S
  ... when any

@@ -14,6 +14,9 @@ struct ixgbe_adapter;
 struct ixgbe_netmap_spare;
 struct ixgbe_ring;
 struct nm_nic_client;
+struct nm_nic_xmit;
+struct rtnl_link_stats64;
+struct sk_buff;
 
 /* As many as MAX_RX_QUEUES, which this header comes before. */
 #define IXGBE_NETMAP_QUEUES 64
@@ -21,14 +24,16 @@ struct nm_nic_client;
 #define IXGBE_NETMAP_RETA 512
 
 /**
- * struct ixgbe_netmap_queue - who has an RX queue; valid while its bit in @out is set
+ * struct ixgbe_netmap_queue - who has a queue; valid while it is out
  * @client: the core's callbacks
  * @priv: the core's argument of them
- * @err: what the last attempt to start the ring returned
+ * @buf_len: RX: size of its buffers, in bytes
+ * @err: RX: what the last attempt to start the ring returned
  */
 struct ixgbe_netmap_queue {
 	const struct nm_nic_client *client;
 	void *priv;
+	u32 buf_len;
 	int err;
 };
 
@@ -60,9 +65,13 @@ struct ixgbe_netmap_count {
  * @reta: the redirection table without the queues that were out then
  * @queue: who has it
  * @tx_run: the core has the spare queue, the vector of the kernel's TX queue is reported
+ * @tx_queue: who has it
  * @spare: the hardware queue behind netmap's TX ring; NULL: there is none; changed
  *	under rtnl
  * @sent: what netmap's TX rings have sent
+ * @xmit: where the kernel's own packets go instead of the hardware; NULL: nowhere else;
+ *	changed under rtnl
+ * @xmit_priv: its argument, valid while @xmit is set
  *
  * An index is a queue index (ring->queue_index), never a register index.  The
  * states of a queue:
@@ -85,13 +94,23 @@ struct ixgbe_netmap {
 	u8 reta[IXGBE_NETMAP_RETA];
 	struct ixgbe_netmap_queue queue[IXGBE_NETMAP_QUEUES];
 	DECLARE_BITMAP(tx_run, IXGBE_NETMAP_QUEUES);
+	struct ixgbe_netmap_queue tx_queue[IXGBE_NETMAP_QUEUES];
 	struct ixgbe_netmap_spare *spare[IXGBE_NETMAP_QUEUES];
 	struct ixgbe_netmap_count sent[IXGBE_NETMAP_QUEUES];
+	const struct nm_nic_xmit *xmit;
+	void *xmit_priv;
 };
 
 /* The interrupt path. */
 bool ixgbe_netmap_rx_irq(struct ixgbe_adapter *adapter, struct ixgbe_ring *ring);
 void ixgbe_netmap_tx_irq(struct ixgbe_adapter *adapter, struct ixgbe_ring *ring, int budget);
+
+/* The transmit path. */
+bool ixgbe_netmap_xmit(struct ixgbe_adapter *adapter, struct sk_buff *skb);
+
+/* Counters. */
+void ixgbe_netmap_stats64(const struct ixgbe_adapter *adapter, struct rtnl_link_stats64 *stats);
+void ixgbe_netmap_ethtool_stats(const struct ixgbe_adapter *adapter, u32 num, u64 *end);
 
 /* Programming a ring. */
 void ixgbe_netmap_rx_regs(struct ixgbe_adapter *adapter, struct ixgbe_ring *ring, u32 *rxdctl);
@@ -110,6 +129,7 @@ void ixgbe_netmap_gone(struct ixgbe_adapter *adapter);
 
 /* What has to wait until the queues are back. */
 bool ixgbe_netmap_busy(const struct ixgbe_adapter *adapter, const char *what);
+bool ixgbe_netmap_stamp_busy(const struct ixgbe_adapter *adapter);
 bool ixgbe_netmap_has(const struct ixgbe_adapter *adapter, u32 q);
 
 #endif /* _IXGBE_NETMAP_H_ */

@@ -5,9 +5,9 @@
  *
  * This file is included at the end of ixgbe_main.c, because it is made of that
  * file's own steps (stop a ring, clean it, program it).  It holds the hooks that
- * keep the rest of the driver off a queue that is out; ixgbe_netmap_tx.c has the spare
- * TX queues; ixgbe_netmap_ops.c, included last, takes and gives RX queues and is what
- * the core calls.  The states of a queue
+ * keep the rest of the driver off a queue that is out; _tx.c has the spare TX queues,
+ * _divert.c the kernel's own transmissions, _stats.c counters and timestamps; _ops.c,
+ * included last, takes and gives RX queues and is what the core calls.  The states of a queue
  * are in ixgbe_netmap.h.  take, give, down and gone run under rtnl.
  */
 #include "netmap_nic.h"
@@ -82,6 +82,7 @@ static void ixgbe_nm_to_kernel(struct ixgbe_adapter *adapter, struct ixgbe_ring 
 }
 
 #include "ixgbe_netmap_tx.c"
+#include "ixgbe_netmap_divert.c"
 
 /* ---- hooks: the receive path ---------------------------------------------------- */
 
@@ -108,7 +109,7 @@ bool ixgbe_netmap_rx_irq(struct ixgbe_adapter *adapter, struct ixgbe_ring *ring)
 
 /*
  * From ixgbe_configure_rx_ring, before the queue is enabled: a queue that is out
- * gets 2 KiB buffers, drops what finds no descriptor (a slow reader must never
+ * gets buffers of the size the core has, drops what finds no descriptor (a slow reader must never
  * block the packet buffer all queues share), delivers frames one by one as they
  * were on the wire.
  */
@@ -147,7 +148,7 @@ void ixgbe_netmap_rx_regs(struct ixgbe_adapter *adapter, struct ixgbe_ring *ring
 
 	IXGBE_WRITE_REG(hw, IXGBE_SRRCTL(ring->reg_idx),
 			IXGBE_RX_HDR_SIZE << IXGBE_SRRCTL_BSIZEHDRSIZE_SHIFT |
-			IXGBE_RXBUFFER_2K >> IXGBE_SRRCTL_BSIZEPKT_SHIFT |
+			nm->queue[q].buf_len >> IXGBE_SRRCTL_BSIZEPKT_SHIFT |
 			IXGBE_SRRCTL_DESCTYPE_ADV_ONEBUF | IXGBE_SRRCTL_DROP_EN);
 
 	val = IXGBE_READ_REG(hw, IXGBE_RSCCTL(ring->reg_idx));
@@ -346,4 +347,5 @@ bool ixgbe_netmap_has(const struct ixgbe_adapter *adapter, u32 q)
 	return true;
 }
 
+#include "ixgbe_netmap_stats.c"
 #include "ixgbe_netmap_ops.c"

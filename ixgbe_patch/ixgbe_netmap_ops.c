@@ -26,6 +26,8 @@ static const char *ixgbe_nm_conflict(const struct ixgbe_adapter *adapter)
 		return "while traffic classes are on (DCB, or an mqprio qdisc in hardware)";
 	if (adapter->flags & IXGBE_FLAG_FCOE_ENABLED)
 		return "while FCoE is on (destroy the FCoE instance of the port)";
+	if (ixgbe_nm_stamps_all(adapter))
+		return "while the card timestamps all received frames ('hwstamp_ctl -i DEV -r 0')";
 	return NULL;
 }
 
@@ -88,7 +90,7 @@ static void ixgbe_nm_flush_atr(struct ixgbe_adapter *adapter)
 	ixgbe_service_event_schedule(adapter);
 }
 
-static int ixgbe_nm_take(struct ixgbe_adapter *adapter, u32 q,
+static int ixgbe_nm_take(struct ixgbe_adapter *adapter, u32 q, u32 buf_len,
 			 const struct nm_nic_client *client, void *priv)
 {
 	struct ixgbe_ring *ring = adapter->rx_ring[q];
@@ -117,6 +119,7 @@ static int ixgbe_nm_take(struct ixgbe_adapter *adapter, u32 q,
 
 	nm->queue[q].client = client;
 	nm->queue[q].priv = priv;
+	nm->queue[q].buf_len = buf_len;
 	nm->queue[q].err = 0;
 	set_bit(q, nm->out);
 	set_bit(q, nm->user);
@@ -189,21 +192,30 @@ static int ixgbe_nm_give(struct ixgbe_adapter *adapter, u32 q)
  */
 void ixgbe_netmap_gone(struct ixgbe_adapter *adapter)
 {
-	struct ixgbe_netmap *nm = &adapter->netmap;
+	DECLARE_BITMAP(tx_was, IXGBE_NETMAP_QUEUES) = { };
 	DECLARE_BITMAP(was, IXGBE_NETMAP_QUEUES);
+	struct ixgbe_netmap *nm = &adapter->netmap;
 	unsigned int q;
+	bool stuck;
 
 	rtnl_lock();
 	nm->gone = true;
-	ixgbe_nm_tx_gone(adapter);
+	if (nm->xmit)
+		ixgbe_nm_divert_end(adapter);
+	stuck = ixgbe_nm_tx_give_all(adapter, tx_was);
 	bitmap_copy(was, nm->out, IXGBE_NETMAP_QUEUES);
 	for_each_set_bit(q, was, IXGBE_NETMAP_QUEUES)
 		ixgbe_nm_give(adapter, q);
+
 	/* closing resets the port, which stops what would not stop alone */
-	if (!bitmap_empty(nm->stuck, IXGBE_NETMAP_QUEUES))
+	if (stuck || !bitmap_empty(nm->stuck, IXGBE_NETMAP_QUEUES))
 		dev_close(adapter->netdev);
+	ixgbe_nm_tx_free_all(adapter);
+
 	for_each_set_bit(q, was, IXGBE_NETMAP_QUEUES)
 		nm->queue[q].client->gone(nm->queue[q].priv);
+	for_each_set_bit(q, tx_was, IXGBE_NETMAP_QUEUES)
+		nm->tx_queue[q].client->gone(nm->tx_queue[q].priv);
 	rtnl_unlock();
 }
 
@@ -248,12 +260,13 @@ static int ixgbe_nm_take_rx(struct net_device *dev, u32 q, u32 buf_len,
 	int err;
 
 	ASSERT_RTNL();
-	if (buf_len != IXGBE_RXBUFFER_2K)
+	/* what SRRCTL can say */
+	if (!buf_len || buf_len % SZ_1K || buf_len > SZ_16K)
 		return -EINVAL;
 	ixgbe_nm_lock(adapter);
 	err = ixgbe_nm_may_take(adapter, q, false);
 	if (!err)
-		err = ixgbe_nm_take(adapter, q, client, priv);
+		err = ixgbe_nm_take(adapter, q, buf_len, client, priv);
 	ixgbe_nm_unlock(adapter);
 	return err;
 }
@@ -299,13 +312,6 @@ static int ixgbe_nm_give_tx(struct net_device *dev, u32 q)
 	return err;
 }
 
-static void ixgbe_nm_account_rx(void *cookie, u32 packets, u32 bytes)
-{
-	struct ixgbe_ring *ring = cookie;
-
-	ixgbe_update_rx_ring_stats(ring, ring->q_vector, packets, bytes);
-}
-
 const struct nm_nic_ops ixgbe_netmap_ops = {
 	.abi = NM_NIC_ABI,
 	.size = sizeof(struct nm_nic_ops),
@@ -316,7 +322,9 @@ const struct nm_nic_ops ixgbe_netmap_ops = {
 	.give_rx = ixgbe_nm_give_rx,
 	.take_tx = ixgbe_nm_take_tx,
 	.give_tx = ixgbe_nm_give_tx,
+	.divert = ixgbe_nm_divert,
 	.account_rx = ixgbe_nm_account_rx,
-	.account_tx = ixgbe_nm_tx_account,
+	.account_tx = ixgbe_nm_account_tx,
+	.rx_stamp = ixgbe_nm_rx_stamp,
 };
 EXPORT_SYMBOL_GPL(ixgbe_netmap_ops);

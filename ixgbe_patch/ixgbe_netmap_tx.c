@@ -21,8 +21,6 @@
 
 /**
  * struct ixgbe_netmap_spare - a spare hardware queue
- * @client: the core's callbacks
- * @priv: the core's argument of them
  * @sent: where its packets are counted
  * @ring: of it, only what the driver's own functions need that are called here
  * @head: where the hardware writes its head index to; in the same memory as the
@@ -31,8 +29,6 @@
  * @stuck: the hardware did not stop it; memory stays until a reset has
  */
 struct ixgbe_netmap_spare {
-	const struct nm_nic_client *client;
-	void *priv;
 	struct ixgbe_netmap_count *sent;
 	struct ixgbe_ring ring;
 	u32 *head;
@@ -198,7 +194,7 @@ void ixgbe_netmap_tx_irq(struct ixgbe_adapter *adapter, struct ixgbe_ring *ring,
 	if (likely(!test_bit_acquire(q, nm->tx_run)))
 		return;
 	if (budget > 0 && !ring_is_xdp(ring))
-		nm->spare[q]->client->irq(nm->spare[q]->priv);
+		nm->tx_queue[q].client->irq(nm->tx_queue[q].priv);
 }
 
 /* ---- states --------------------------------------------------------------------- */
@@ -216,9 +212,10 @@ static int ixgbe_nm_tx_start(struct ixgbe_adapter *adapter, struct ixgbe_netmap_
 		.cookie = spare,
 	};
 	u32 q = spare->ring.queue_index;
+	const struct ixgbe_netmap_queue *queue = &adapter->netmap.tx_queue[q];
 	int err;
 
-	err = spare->client->start(spare->priv, &ring);
+	err = queue->client->start(queue->priv, &ring);
 	if (err)
 		return err;
 	/* pairs with test_bit_acquire in ixgbe_netmap_tx_irq */
@@ -237,7 +234,7 @@ static void ixgbe_nm_tx_stop(struct ixgbe_adapter *adapter, const unsigned long 
 	bitmap_andnot(nm->tx_run, nm->tx_run, queues, IXGBE_NETMAP_QUEUES);
 	synchronize_net();
 	for_each_set_bit(q, queues, IXGBE_NETMAP_QUEUES)
-		nm->spare[q]->client->stop(nm->spare[q]->priv);
+		nm->tx_queue[q].client->stop(nm->tx_queue[q].priv);
 }
 
 /* Is the TX ring with the core?  (One that is stuck is with nobody.) */
@@ -274,13 +271,14 @@ static int ixgbe_nm_tx_take(struct ixgbe_adapter *adapter, u32 q,
 			    const struct nm_nic_client *client, void *priv)
 {
 	struct ixgbe_netmap_spare *spare = ixgbe_nm_tx_alloc(adapter, q);
+	struct ixgbe_netmap *nm = &adapter->netmap;
 	int err;
 
 	if (!spare)
 		return -ENOMEM;
-	spare->client = client;
-	spare->priv = priv;
-	adapter->netmap.spare[q] = spare;
+	nm->tx_queue[q].client = client;
+	nm->tx_queue[q].priv = priv;
+	nm->spare[q] = spare;
 
 	err = ixgbe_nm_tx_program(adapter, spare);
 	if (!err)
@@ -293,7 +291,7 @@ static int ixgbe_nm_tx_take(struct ixgbe_adapter *adapter, u32 q,
 		ixgbe_nm_tx_stuck(adapter, spare);
 		return err;
 	}
-	adapter->netmap.spare[q] = NULL;
+	nm->spare[q] = NULL;
 	ixgbe_nm_tx_free(spare);
 	return err;
 }
@@ -375,52 +373,31 @@ static void ixgbe_nm_tx_up(struct ixgbe_adapter *adapter)
 	}
 }
 
-/* The port goes away: all spares stop and the core forgets them. */
-static void ixgbe_nm_tx_gone(struct ixgbe_adapter *adapter)
+/* The port goes away: all spares stop.  True: one did not, only a reset can stop it. */
+static bool ixgbe_nm_tx_give_all(struct ixgbe_adapter *adapter, unsigned long *were)
 {
-	struct ixgbe_netmap *nm = &adapter->netmap;
-	const struct nm_nic_client *client;
-	struct ixgbe_netmap_spare *spare;
 	bool stuck = false;
-	void *priv;
 	u32 q;
 
 	for (q = 0; q < IXGBE_NETMAP_QUEUES; q++) {
-		spare = nm->spare[q];
-		if (!spare)
-			continue;
-		client = spare->client;
-		priv = spare->priv;
-		if (!spare->stuck) {
+		if (ixgbe_nm_tx_out(adapter, q)) {
+			set_bit(q, were);
 			ixgbe_nm_tx_give(adapter, q);
-			stuck |= !!nm->spare[q];
-			client->gone(priv);
-		} else {
-			stuck = true;
 		}
+		stuck |= !!adapter->netmap.spare[q];
 	}
-	if (!stuck)
-		return;
-
-	/* closing resets the port, which stops what would not stop alone */
-	dev_close(adapter->netdev);
-	for (q = 0; q < IXGBE_NETMAP_QUEUES; q++) {
-		spare = nm->spare[q];
-		nm->spare[q] = NULL;
-		if (spare)
-			ixgbe_nm_tx_free(spare);
-	}
+	return stuck;
 }
 
-/* ---- counting ------------------------------------------------------------------- */
-
-static void ixgbe_nm_tx_account(void *cookie, u32 packets, u32 bytes)
+/* The port was closed, which has reset it: free what was stuck. */
+static void ixgbe_nm_tx_free_all(struct ixgbe_adapter *adapter)
 {
-	struct ixgbe_netmap_spare *spare = cookie;
-	struct ixgbe_netmap_count *sent = spare->sent;
+	struct ixgbe_netmap *nm = &adapter->netmap;
+	u32 q;
 
-	u64_stats_update_begin(&sent->syncp);
-	sent->packets += packets;
-	sent->bytes += bytes;
-	u64_stats_update_end(&sent->syncp);
+	for (q = 0; q < IXGBE_NETMAP_QUEUES; q++) {
+		if (nm->spare[q])
+			ixgbe_nm_tx_free(nm->spare[q]);
+		nm->spare[q] = NULL;
+	}
 }
