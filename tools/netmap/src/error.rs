@@ -22,6 +22,10 @@ pub enum Op {
     Sync,
     /// Reading the list of queues.
     List,
+    /// Setting up or running a kernel loop.
+    Loop,
+    /// Asking what a port looks like.
+    Info,
 }
 
 /// Any failure of this crate.
@@ -128,14 +132,23 @@ fn advice(op: Op, object: &str, errno: i32) -> String {
             "the hardware did not give the queue up; the kernel has it again (see 'dmesg'), \
              then try once more or 'ip link set {ifname} down' and up"
         ),
+        (Op::Register | Op::Add, libc::EOPNOTSUPP) => {
+            "the port is in a mode that cannot be mixed with this (SR-IOV, VMDq, DCB, FCoE or \
+             XDP); 'dmesg' says which"
+                .into()
+        }
+        (Op::Sync, libc::EBUSY) => {
+            "the port's rings are a kernel loop's: use KernelLoop::wait and kick".into()
+        }
+        (Op::Loop, libc::EBUSY) => "the port has a kernel loop already".into(),
         (_, libc::EBUSY) => {
             "another program or an AF_XDP socket has it; see 'nmq queue show'".into()
         }
-        (Op::Register | Op::Add, libc::EOPNOTSUPP) => format!(
-            "the port is in a mode that cannot be mixed with this (SR-IOV, VMDq, DCB, FCoE or \
-             XDP), or NIC TX rings were asked for; 'dmesg' says which. Use {ifname}~QUEUE or \
-             {ifname}-QUEUE/R"
-        ),
+        (Op::Info, libc::ENXIO) => {
+            "no such interface, or its driver has no netmap hooks; 'nmq port' lists those that \
+             have"
+                .into()
+        }
         (Op::Register | Op::Add, libc::EINVAL) => format!(
             "no such queue, or a request the module does not know; 'nmq port show {ifname}' and \
              'ethtool -l {ifname}' show the queues"

@@ -39,9 +39,16 @@ fn reason(
     match errno? {
         libc::EBUSY => list
             .iter()
-            .filter(|q| q.kind == Kind::Rx && q.pid != 0)
+            .filter(|q| matches!(q.kind, Kind::Rx | Kind::Tx) && q.pid != 0)
             .find(|q| queue.is_none_or(|n| u32::from(n) == q.queue))
-            .map(|q| format!("queue {} is taken by {} (pid {})", q.queue, q.comm, q.pid)),
+            .map(|q| {
+                let tx = if q.kind == Kind::Tx {
+                    "TX ring"
+                } else {
+                    "queue"
+                };
+                format!("{tx} {} is taken by {} (pid {})", q.queue, q.comm, q.pid)
+            }),
         libc::EINVAL => queue
             .filter(|n| u32::from(*n) >= port.num_queues && port.num_queues > 0)
             .map(|_| {

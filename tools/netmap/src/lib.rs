@@ -37,26 +37,41 @@
 pub mod abi;
 mod builder;
 pub mod control;
+mod csb;
 mod error;
 mod explain;
 mod extra;
+mod info;
+mod kloop;
+mod meta;
 pub mod name;
 mod port;
 mod queues;
+mod request;
 mod ring;
 #[cfg(test)]
 mod ring_tests;
 mod rx;
+mod send;
 mod sys;
+mod table;
 #[cfg(test)]
 mod testing;
 mod tx;
+#[cfg(test)]
+mod tx_tests;
+mod wait;
 
-pub use builder::Builder;
+pub use builder::{Builder, Offsets};
 pub use error::{Error, Op, Result};
 pub use extra::ExtraBuf;
+pub use info::{header_len, Pool, Pools, PortInfo};
+pub use kloop::{KernelLoop, LoopMode};
+pub use meta::{Checksum, RxMeta};
 pub use name::PortName;
 pub use port::Port;
 pub use queues::{Kind, QueueInfo, Queues, State, COUNTERS};
 pub use rx::{Batch, RxRing, RxSlot, Shape, Slots};
+pub use table::RingId;
 pub use tx::{PushError, Tally, TxRing};
+pub use wait::{wait, Interest, Ready};

@@ -70,6 +70,17 @@ impl PortName {
         Self::parse(&format!("netmap:{ifname}~{queue}"))
     }
 
+    /// No port, just memory.
+    pub(crate) fn memory() -> Self {
+        Self {
+            ifname: "memory".into(),
+            mode: abi::NR_REG_NULL,
+            ring: 0,
+            flags: 0,
+            mem_id: 0,
+        }
+    }
+
     /// Does the request bind the host TX ring?
     pub fn puts_back(&self) -> bool {
         self.flags & ext::NR_PUTBACK != 0

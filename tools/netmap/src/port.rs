@@ -3,39 +3,34 @@
 
 use crate::abi::{self, ext};
 use crate::builder::Builder;
+use crate::csb::Csb;
 use crate::error::{Error, Op, Result};
 use crate::explain::explain;
 use crate::extra::{ExtraBuf, ListHead};
 use crate::name::PortName;
-use crate::ring::Geometry;
+use crate::request::{self, Options};
+use crate::ring::MetaAt;
 use crate::rx::RxRing;
 use crate::sys::{self, Mapping};
+use crate::table::{Bound, Dir, RingId, Table};
 use crate::tx::TxRing;
-use std::cell::Cell;
-use std::mem::{offset_of, size_of};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::ptr::{self, NonNull};
-use std::time::Duration;
-
-/// One ring as bound to this file.
-#[derive(Debug)]
-struct Bound {
-    geo: Geometry,
-    taken: Cell<bool>,
-}
+use std::sync::Arc;
 
 /// An open port. Dropping it gives its queues back; that is complete when drop
 /// returns.
 #[derive(Debug)]
 pub struct Port {
-    // Rings point into `map`; `map` goes before `fd`, since a mapping keeps the
-    // file registered.
-    rings: Vec<Option<Bound>>,
-    map: Mapping,
+    // Rings point into `map` and `csb`; `map` goes before `fd`, since a mapping keeps
+    // the file registered.
+    table: Table,
+    csb: Option<Arc<Csb>>,
+    map: Arc<Mapping>,
+    own_memory: bool,
     fd: OwnedFd,
     name: PortName,
     reg: abi::nmreq_register,
-    host_tx: u32,
+    offset_mask: u64,
 }
 
 impl Port {
@@ -49,8 +44,16 @@ impl Port {
         Builder::new(name)
     }
 
-    pub(crate) fn register(name: PortName, extra_buffers: u32) -> Result<Self> {
+    /// The memory with this id and no rings: it stays while this is open.
+    pub fn memory(id: u16) -> Builder {
+        let mut builder = Builder::new("");
+        builder.memory_only = true;
+        builder.mem_id(id)
+    }
+
+    pub(crate) fn register(name: PortName, ask: &Builder) -> Result<Self> {
         let object = object(&name);
+        let system = |op, e| Error::system(op, &object, e);
         let fd =
             sys::open_device().map_err(|e| Error::system(Op::OpenDevice, abi::NETMAP_DEVICE, e))?;
         let queue = (name.mode == abi::NR_REG_ONE_NIC).then_some(name.ring);
@@ -59,88 +62,93 @@ impl Port {
             nr_ringid: name.ring,
             nr_mem_id: name.mem_id,
             nr_flags: name.flags,
-            nr_extra_bufs: extra_buffers,
+            nr_extra_bufs: ask.extra_buffers,
+            nr_host_tx_rings: ask.host_rings[0],
+            nr_host_rx_rings: ask.host_rings[1],
             ..Default::default()
         };
-        sys::register(fd.as_fd(), &name.ifname, &mut reg)
-            .map_err(|e| explain(Error::system(Op::Register, &object, e), &name.ifname, queue))?;
+        let mut own = match ask.own_memory {
+            0 => None,
+            bytes => Some(Mapping::anonymous(bytes).map_err(|e| system(Op::Map, e))?),
+        };
+        let mut extmem = own.as_ref().map(|map| abi::nmreq_opt_extmem {
+            nro_usrptr: map.base().as_ptr() as u64,
+            nro_info: abi::nmreq_pools_info {
+                nr_memsize: map.len() as u64,
+                ..Default::default()
+            },
+            ..Default::default()
+        });
+        let mut offsets = ask.offsets.map(|o| abi::nmreq_opt_offsets {
+            nro_max_offset: o.max,
+            nro_initial_offset: o.initial,
+            nro_min_gap: o.min_gap,
+            ..Default::default()
+        });
+        let mut meta = ask.metadata.then(ext::nmreq_opt_rx_meta::default);
+        let mut options = Options::default();
+        options.push_some(&mut extmem);
+        options.push_some(&mut offsets);
+        options.push_some(&mut meta);
+        request::ctrl(fd.as_fd(), &name.ifname, &mut reg, options)
+            .map_err(|r| explain(r.error(Op::Register, &object), &name.ifname, queue))?;
+
         let len = usize::try_from(reg.nr_memsize)
             .map_err(|_| Error::Layout("memory size".to_string()))?;
-        let map = Mapping::new(fd.as_fd(), len).map_err(|e| Error::system(Op::Map, &object, e))?;
+        let shared = ask.shared.clone().filter(|map| map.len() >= len);
+        let own_memory = own.is_some() || shared.is_some();
+        let map = match (own.take(), shared) {
+            (Some(map), _) if map.len() >= len => Arc::new(map),
+            (Some(map), _) => return Err(Error::Layout(format!("{len} of {} bytes", map.len()))),
+            (None, Some(map)) => map,
+            (None, None) => {
+                Arc::new(Mapping::new(fd.as_fd(), len).map_err(|e| system(Op::Map, e))?)
+            }
+        };
+        let meta = meta.map(|m| MetaAt {
+            ofs: m.nro_meta_ofs,
+            size: m.nro_meta_size,
+        });
         let mut port = Self {
-            rings: Vec::new(),
+            table: Table::read(&map, reg.nr_offset, reg.nr_mem_id, meta)?,
+            csb: None,
             map,
+            own_memory,
             fd,
             name,
             reg,
-            host_tx: 0,
+            offset_mask: ask.offsets.map_or(0, |o| o.max),
         };
-        port.find_rings()?;
+        if ask.csb {
+            port.enable_csb()?;
+        }
         Ok(port)
     }
 
-    /// Read `netmap_if` and the rings bound so far.
-    fn find_rings(&mut self) -> Result<()> {
-        let at = self.reg.nr_offset as usize;
-        let end = at.checked_add(size_of::<abi::netmap_if>());
-        if at % 8 != 0 || end.is_none_or(|end| end > self.map.len()) {
-            return Err(Error::Layout(format!("netmap_if at {at:#x}")));
-        }
-        let nif = self.nif().as_ptr();
-        // SAFETY: inside the mapping (checked above), aligned, volatile because
-        // the memory is shared.
-        let counts = unsafe {
-            [
-                ptr::read_volatile(&raw const (*nif).ni_tx_rings),
-                ptr::read_volatile(&raw const (*nif).ni_host_tx_rings),
-                ptr::read_volatile(&raw const (*nif).ni_rx_rings),
-                ptr::read_volatile(&raw const (*nif).ni_host_rx_rings),
-            ]
-        };
-        if counts.iter().any(|n| *n > 4096) {
-            return Err(Error::Layout(format!("ring counts {counts:?}")));
-        }
-        let total: usize = counts.iter().map(|n| *n as usize).sum();
-        if at + size_of::<abi::netmap_if>() + total * size_of::<isize>() > self.map.len() {
-            return Err(Error::Layout(format!("{total} rings")));
-        }
-        self.reg.nr_tx_rings = counts[0] as u16;
-        self.host_tx = counts[1];
-        self.reg.nr_rx_rings = counts[2] as u16;
-        self.rings.resize_with(total, || None);
-        for k in 0..total {
-            self.bind(k)?;
-        }
+    fn enable_csb(&mut self) -> Result<()> {
+        let failed = |e| Error::system(Op::Loop, self.ifname(), e);
+        let csb = Arc::new(Csb::new(self.table.bound()).map_err(failed)?);
+        self.table.start_csb(&csb);
+        let mut option = csb.option();
+        let mut options = Options::default();
+        options.push(&mut option);
+        let kind = abi::NETMAP_REQ_CSB_ENABLE;
+        request::ctrl_empty(self.fd.as_fd(), kind, self.ifname(), options)
+            .map_err(|r| r.error(Op::Loop, self.ifname()))?;
+        // SAFETY: self keeps a reference from here on.
+        unsafe { self.table.use_csb(&csb) };
+        self.csb = Some(csb);
         Ok(())
     }
 
-    /// Look at ring `k` of the ring table again.
-    fn bind(&mut self, k: usize) -> Result<()> {
-        let at = self.reg.nr_offset as usize;
-        let entry = at + size_of::<abi::netmap_if>() + k * size_of::<isize>();
-        // SAFETY: find_rings() checked that the whole table is in the mapping.
-        let ofs = unsafe { ptr::read_volatile(self.map.base().add(entry).cast::<i64>().as_ptr()) };
-        self.rings[k] = match ofs {
-            0 => None,
-            ofs => {
-                let ring = (at as i64)
-                    .checked_add(ofs)
-                    .and_then(|r| usize::try_from(r).ok())
-                    .ok_or_else(|| Error::Layout(format!("ring {k} at offset {ofs:#x}")))?;
-                let geo =
-                    Geometry::new(&self.map, ring, self.reg.nr_mem_id).map_err(Error::Layout)?;
-                Some(Bound {
-                    geo,
-                    taken: Cell::new(false),
-                })
-            }
-        };
-        Ok(())
+    pub(crate) fn csb(&self) -> Option<&Arc<Csb>> {
+        self.csb.as_ref()
     }
 
-    fn nif(&self) -> NonNull<abi::netmap_if> {
-        // SAFETY: find_rings() checks the offset before anything else is done.
-        unsafe { self.map.base().add(self.reg.nr_offset as usize) }.cast()
+    /// Memory another port has to use at the same address to share it, if that is not
+    /// the kernel's.
+    pub(crate) fn own_memory(&self) -> Option<Arc<Mapping>> {
+        self.own_memory.then(|| self.map.clone())
     }
 
     /// Interface name.
@@ -155,7 +163,17 @@ impl Port {
 
     /// Number of RX queues of the port (not of those bound).
     pub fn num_rx_rings(&self) -> u16 {
-        self.reg.nr_rx_rings
+        self.table.nic_rings(Dir::Rx)
+    }
+
+    /// Number of TX rings of the port (not of those bound).
+    pub fn num_tx_rings(&self) -> u16 {
+        self.table.nic_rings(Dir::Tx)
+    }
+
+    /// Rings bound to this file, of both directions.
+    pub fn bound_rings(&self) -> usize {
+        self.table.bound()
     }
 
     /// Id of the memory: a port opened with the same id swaps buffers with this.
@@ -163,17 +181,23 @@ impl Port {
         self.reg.nr_mem_id
     }
 
+    /// Largest offset of packets in their buffers, as asked for.
+    pub fn max_offset(&self) -> u64 {
+        self.offset_mask
+    }
+
     /// Extra buffers that were granted.
     pub fn extra_buffers(&self) -> u32 {
         self.reg.nr_extra_bufs
     }
 
-    fn rx_index(&self, queue: u16) -> usize {
-        usize::from(self.reg.nr_tx_rings) + self.host_tx as usize + usize::from(queue)
-    }
-
-    fn ring(&self, k: usize, what: impl Fn() -> String) -> Result<&Bound> {
-        let bound = self.rings.get(k).and_then(Option::as_ref);
+    fn ring(&self, dir: Dir, id: RingId) -> Result<&Bound> {
+        let what = || match (id, dir) {
+            (RingId::Nic(q), _) => queue_name(self.ifname(), q),
+            (RingId::Host(n), Dir::Tx) => format!("host TX ring {n} of {}", self.ifname()),
+            (RingId::Host(n), Dir::Rx) => format!("host RX ring {n} of {}", self.ifname()),
+        };
+        let bound = self.table.get(dir, id);
         let bound = bound.ok_or_else(|| Error::NotBound(what()))?;
         if bound.taken.replace(true) {
             return Err(Error::RingInUse(what()));
@@ -181,50 +205,78 @@ impl Port {
         Ok(bound)
     }
 
-    /// RX ring of a queue.
-    pub fn rx_ring(&self, queue: u16) -> Result<RxRing<'_>> {
-        if queue >= self.reg.nr_rx_rings {
-            return Err(Error::NotBound(queue_name(&self.name.ifname, queue)));
-        }
-        let bound = self.ring(self.rx_index(queue), || {
-            queue_name(&self.name.ifname, queue)
-        })?;
+    /// A bound RX ring.
+    pub fn rx(&self, id: RingId) -> Result<RxRing<'_>> {
+        let bound = self.ring(Dir::Rx, id)?;
         Ok(RxRing {
             geo: &bound.geo,
             taken: &bound.taken,
         })
     }
 
-    /// Host TX ring: what is sent there enters the kernel's stack.
-    pub fn host_tx_ring(&self) -> Result<TxRing<'_>> {
-        let bound = self.ring(usize::from(self.reg.nr_tx_rings), || {
-            format!("host TX ring of {}", self.name.ifname)
-        })?;
+    /// A bound TX ring.
+    pub fn tx(&self, id: RingId) -> Result<TxRing<'_>> {
+        let bound = self.ring(Dir::Tx, id)?;
         Ok(TxRing::new(&bound.geo, &bound.taken))
+    }
+
+    /// RX ring of a queue.
+    pub fn rx_ring(&self, queue: u16) -> Result<RxRing<'_>> {
+        self.rx(RingId::Nic(queue))
+    }
+
+    /// TX ring of a queue.
+    pub fn tx_ring(&self, queue: u16) -> Result<TxRing<'_>> {
+        self.tx(RingId::Nic(queue))
+    }
+
+    /// First host TX ring: what is sent there enters the kernel's stack.
+    pub fn host_tx_ring(&self) -> Result<TxRing<'_>> {
+        self.tx(RingId::Host(0))
+    }
+
+    /// First host RX ring: what the kernel sends while the port's TX rings are taken.
+    pub fn host_rx_ring(&self) -> Result<RxRing<'_>> {
+        self.rx(RingId::Host(0))
+    }
+
+    /// The RX rings bound now.
+    pub fn rx_ids(&self) -> impl Iterator<Item = RingId> + '_ {
+        self.table.ids(Dir::Rx)
+    }
+
+    /// The TX rings bound now.
+    pub fn tx_ids(&self) -> impl Iterator<Item = RingId> + '_ {
+        self.table.ids(Dir::Tx)
     }
 
     /// The RX queues bound now.
     pub fn queues(&self) -> impl Iterator<Item = u16> + '_ {
-        (0..self.reg.nr_rx_rings)
-            .filter(|q| matches!(self.rings.get(self.rx_index(*q)), Some(Some(_))))
+        self.rx_ids().filter_map(|id| match id {
+            RingId::Nic(q) => Some(q),
+            RingId::Host(_) => None,
+        })
     }
 
     /// Take one more RX queue from the kernel.
     pub fn add_queue(&mut self, queue: u16) -> Result<()> {
         self.queue_ioctl(ext::NIOCQADD, Op::Add, queue)?;
-        let k = self.rx_index(queue);
-        self.bind(k)
+        self.look(queue)
     }
 
     /// Give an RX queue back to the kernel.
     pub fn remove_queue(&mut self, queue: u16) -> Result<()> {
         let given = self.queue_ioctl(ext::NIOCQDEL, Op::Remove, queue);
-        let k = self.rx_index(queue);
         // Also after an error: a queue that did not stop is no longer ours.
-        if k < self.rings.len() {
-            self.bind(k)?;
-        }
+        self.look(queue)?;
         given
+    }
+
+    fn look(&mut self, queue: u16) -> Result<()> {
+        match self.table.place(Dir::Rx, RingId::Nic(queue)) {
+            Some(k) => self.table.look(&self.map, k),
+            None => Ok(()),
+        }
     }
 
     fn queue_ioctl(&self, number: u32, op: Op, queue: u16) -> Result<()> {
@@ -241,41 +293,11 @@ impl Port {
 
     /// An extra buffer, while there is one.
     pub fn take_extra(&self) -> Option<ExtraBuf<'_>> {
-        let geo = &self.rings.iter().flatten().next()?.geo;
-        let at = self.nif().as_ptr() as usize + offset_of!(abi::netmap_if, ni_bufs_head);
+        let geo = &self.table.first()?.geo;
         // SAFETY: a u32 inside netmap_if, which is in the mapping for the life of
         // self; Port is not Sync, so one thread uses it.
-        let list = unsafe { ListHead::new(NonNull::new(at as *mut u32)?) };
+        let list = unsafe { ListHead::new(self.table.extra_list(&self.map)) };
         list.take(geo)
-    }
-
-    /// Wait for packets on the bound RX rings, after pushing what is queued for
-    /// the host. False after the timeout or a signal.
-    pub fn wait(&self, timeout: Option<Duration>) -> Result<bool> {
-        let events = sys::poll(self.fd.as_fd(), libc::POLLIN, timeout)
-            .map_err(|e| Error::system(Op::Sync, &self.name.ifname, e))?;
-        if events & (libc::POLLERR | libc::POLLNVAL) != 0 {
-            // The sync call knows why.
-            self.rxsync()?;
-        }
-        Ok(events & libc::POLLIN != 0)
-    }
-
-    /// Fetch what has arrived, give back what was released.
-    #[inline]
-    pub fn rxsync(&self) -> Result<()> {
-        self.sync(abi::NIOCRXSYNC)
-    }
-
-    /// Push what is queued on the TX rings.
-    #[inline]
-    pub fn txsync(&self) -> Result<()> {
-        self.sync(abi::NIOCTXSYNC)
-    }
-
-    fn sync(&self, number: u32) -> Result<()> {
-        sys::ioctl_none(self.fd.as_fd(), number)
-            .map_err(|e| Error::system(Op::Sync, &self.name.ifname, e))
     }
 }
 

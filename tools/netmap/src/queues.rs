@@ -17,6 +17,10 @@ pub enum Kind {
     Rx,
     /// A bound host TX ring.
     HostTx,
+    /// A bound TX ring of the NIC.
+    Tx,
+    /// A bound host RX ring.
+    HostRx,
     /// Something a newer kernel knows.
     Other(u32),
 }
@@ -27,6 +31,8 @@ impl fmt::Display for Kind {
             Self::Port => f.write_str("port"),
             Self::Rx => f.write_str("rx"),
             Self::HostTx => f.write_str("host-tx"),
+            Self::Tx => f.write_str("tx"),
+            Self::HostRx => f.write_str("host-rx"),
             Self::Other(n) => write!(f, "kind-{n}"),
         }
     }
@@ -66,7 +72,7 @@ impl fmt::Display for State {
 }
 
 /// Counters of a ring, in the order of `nq_counter`, with their names.
-pub const COUNTERS: [(&str, usize); 10] = [
+pub const COUNTERS: [(&str, usize); 13] = [
     ("packets", ext::NQ_C_PACKETS),
     ("bytes", ext::NQ_C_BYTES),
     ("syncs", ext::NQ_C_SYNCS),
@@ -77,6 +83,9 @@ pub const COUNTERS: [(&str, usize); 10] = [
     ("swaps", ext::NQ_C_SWAPS),
     ("fragments", ext::NQ_C_FRAGMENTS),
     ("starts", ext::NQ_C_STARTS),
+    ("drop_stack", ext::NQ_C_DROP_STACK),
+    ("drop_full", ext::NQ_C_DROP_FULL),
+    ("drop_lost", ext::NQ_C_DROP_LOST),
 ];
 
 /// One entry of the listing.
@@ -127,6 +136,8 @@ impl From<&ext::nm_queue_info> for QueueInfo {
                 ext::NQ_KIND_PORT => Kind::Port,
                 ext::NQ_KIND_RX => Kind::Rx,
                 ext::NQ_KIND_HOST_TX => Kind::HostTx,
+                ext::NQ_KIND_TX => Kind::Tx,
+                ext::NQ_KIND_HOST_RX => Kind::HostRx,
                 n => Kind::Other(n),
             },
             queue: raw.nq_queue,
@@ -240,6 +251,19 @@ mod tests {
         assert_eq!(q.comm, "sixteen_chars_xx");
         assert_eq!(q.counter("drops"), Some(5));
         assert_eq!(q.counter("nonsense"), None);
+    }
+
+    #[test]
+    fn kinds_have_the_names_of_their_rings() {
+        let name = |kind| {
+            let raw = ext::nm_queue_info {
+                nq_kind: kind,
+                ..Default::default()
+            };
+            QueueInfo::from(&raw).kind.to_string()
+        };
+        let names: Vec<_> = (0..6).map(name).collect();
+        assert_eq!(names, ["port", "rx", "host-tx", "tx", "host-rx", "kind-5"]);
     }
 
     #[test]

@@ -12,16 +12,16 @@
 //! writes into buffers it does not own breaks its peers' view of the data, as
 //! with any shared memory; what is read from slots is therefore bounded on use.
 
-use crate::abi::{netmap_ring, netmap_slot};
+use crate::abi::{ext::nm_rx_meta, netmap_ring, netmap_slot};
 use crate::sys::Mapping;
-use std::mem::{offset_of, size_of};
+use std::mem::{align_of, offset_of, size_of};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Where a ring and its buffers are. Every pointer is inside the mapping.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Geometry {
-    ring: NonNull<netmap_ring>,
+    words: Words,
     slots: NonNull<netmap_slot>,
     bufs: NonNull<u8>,
     num_bufs: u32,
@@ -29,8 +29,28 @@ pub(crate) struct Geometry {
     pub(crate) num_slots: u32,
     /// Bytes of a buffer.
     pub(crate) buf_size: u32,
+    /// Bits of a slot's `ptr` that hold the packet's offset in its buffer, or 0.
+    pub(crate) offset_mask: u64,
     /// Memory id of the region the buffers come from.
     pub(crate) mem_id: u16,
+    meta: Option<NonNull<u8>>,
+    meta_size: u32,
+}
+
+/// Where the control words are: in the ring's header, or in a communication block
+/// ([`crate::csb`]).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Words {
+    pub(crate) head: NonNull<u32>,
+    pub(crate) cur: NonNull<u32>,
+    pub(crate) tail: NonNull<u32>,
+}
+
+/// Where the entries of metadata are, from each ring.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MetaAt {
+    pub(crate) ofs: u32,
+    pub(crate) size: u32,
 }
 
 // SAFETY: the pointers go into a mapping, which belongs to the process; the Port
@@ -51,11 +71,12 @@ impl Geometry {
         let r = ring.as_ptr();
         // SAFETY: the whole header is inside the mapping; volatile because
         // the memory is shared.
-        let (buf_ofs, num_slots, buf_size) = unsafe {
+        let (buf_ofs, num_slots, buf_size, offset_mask) = unsafe {
             (
                 ptr::read_volatile(&raw const (*r).buf_ofs),
                 ptr::read_volatile(&raw const (*r).num_slots),
                 ptr::read_volatile(&raw const (*r).nr_buf_size),
+                ptr::read_volatile(&raw const (*r).offset_mask),
             )
         };
         let slots_at = at + size_of::<netmap_ring>();
@@ -71,15 +92,70 @@ impl Geometry {
         let num_bufs = (map.len() - bufs_at) / buf_size as usize;
         // SAFETY: both offsets were checked to be inside the mapping.
         let (slots, bufs) = unsafe { (map.base().add(slots_at), map.base().add(bufs_at)) };
+        let word = |offset: usize| {
+            // SAFETY: inside the header, which is inside the mapping.
+            unsafe { map.base().add(at + offset) }.cast::<u32>()
+        };
         Ok(Self {
-            ring,
+            words: Words {
+                head: word(offset_of!(netmap_ring, head)),
+                cur: word(offset_of!(netmap_ring, cur)),
+                tail: word(offset_of!(netmap_ring, tail)),
+            },
             slots: slots.cast(),
             bufs,
             num_bufs: num_bufs.min(u32::MAX as usize) as u32,
             num_slots,
             buf_size,
+            offset_mask,
             mem_id,
+            meta: None,
+            meta_size: 0,
         })
+    }
+
+    /// The same ring with entries of metadata, if they are inside the mapping.
+    pub(crate) fn with_meta(
+        mut self,
+        map: &Mapping,
+        at: usize,
+        meta: MetaAt,
+    ) -> Result<Self, String> {
+        let size = meta.size as usize;
+        let first = at.saturating_add(meta.ofs as usize);
+        let end = first.saturating_add(self.num_slots as usize * size);
+        if first % align_of::<nm_rx_meta>() != 0
+            || size % align_of::<nm_rx_meta>() != 0
+            || size < size_of::<nm_rx_meta>()
+            || end > map.len()
+        {
+            return Err(format!("metadata at {:#x} of {size} bytes", meta.ofs));
+        }
+        // SAFETY: all entries are inside the mapping.
+        self.meta = Some(unsafe { map.base().add(first) });
+        self.meta_size = meta.size;
+        Ok(self)
+    }
+
+    /// The same ring with its control words elsewhere.
+    ///
+    /// # Safety
+    /// They are aligned and live as long as the ring is used, and both sides
+    /// access them with single loads and stores.
+    pub(crate) unsafe fn with_words(mut self, words: Words) -> Self {
+        self.words = words;
+        self
+    }
+
+    /// The slot's entry of metadata, if the ring has them.
+    #[inline]
+    pub(crate) fn meta(&self, slot: SlotPtr) -> Option<nm_rx_meta> {
+        let base = self.meta?;
+        // SAFETY: a SlotPtr of this ring points into its slots.
+        let i = unsafe { slot.0.as_ptr().offset_from(self.slots.as_ptr()) } as usize;
+        // SAFETY: with_meta() checked that there are as many entries as slots;
+        // volatile because the memory is shared.
+        Some(unsafe { ptr::read_volatile(base.as_ptr().add(i * self.meta_size as usize).cast()) })
     }
 
     /// The slot after `i`.
@@ -95,12 +171,8 @@ impl Geometry {
     /// `head` and `tail`, or an empty range if they are not slot numbers.
     #[inline]
     pub(crate) fn range(&self) -> (u32, u32) {
-        let head = self
-            .word(offset_of!(netmap_ring, head))
-            .load(Ordering::Relaxed);
-        let tail = self
-            .word(offset_of!(netmap_ring, tail))
-            .load(Ordering::Acquire);
+        let head = word(self.words.head).load(Ordering::Relaxed);
+        let tail = word(self.words.tail).load(Ordering::Acquire);
         if head < self.num_slots && tail < self.num_slots {
             (head, tail)
         } else {
@@ -112,20 +184,21 @@ impl Geometry {
     #[inline]
     pub(crate) fn advance(&self, to: u32) {
         debug_assert!(to < self.num_slots);
-        self.word(offset_of!(netmap_ring, cur))
-            .store(to, Ordering::Relaxed);
-        self.word(offset_of!(netmap_ring, head))
-            .store(to, Ordering::Release);
+        // A kernel loop may look at any time: it reads head first, so that goes last,
+        // after the slots.
+        word(self.words.cur).store(to, Ordering::Release);
+        word(self.words.head).store(to, Ordering::Release);
     }
 
-    /// The control word at this offset of the ring's header.
-    #[inline(always)]
-    fn word(&self, offset: usize) -> &AtomicU32 {
-        debug_assert!(offset % 4 == 0 && offset < size_of::<netmap_ring>());
-        // SAFETY: inside the header, which is inside the mapping for as long as
-        // self lives (the Port keeps both); aligned, and both sides access
-        // control words with single loads and stores.
-        unsafe { AtomicU32::from_ptr(self.ring.as_ptr().cast::<u8>().add(offset).cast()) }
+    /// Slots the kernel has, of a TX ring: queued or not reclaimed yet.
+    pub(crate) fn in_flight(&self) -> u32 {
+        let (head, tail) = self.range();
+        let free = if tail >= head {
+            tail - head
+        } else {
+            tail + self.num_slots - head
+        };
+        self.num_slots - 1 - free
     }
 
     /// Slot number `i`.
@@ -146,6 +219,28 @@ impl Geometry {
         // SAFETY: buffers up to num_bufs are inside the mapping.
         Some(unsafe { self.bufs.add(idx as usize * self.buf_size as usize) })
     }
+
+    /// Where the packet of a slot with this buffer is or goes, and how many bytes
+    /// there are to the end of the buffer.
+    #[inline]
+    pub(crate) fn room(&self, slot: SlotPtr, idx: u32) -> Option<(NonNull<u8>, u32)> {
+        let buf = self.buffer(idx)?;
+        if self.offset_mask == 0 {
+            return Some((buf, self.buf_size));
+        }
+        let offset = (slot.ptr() & self.offset_mask).min(self.buf_size.into()) as u32;
+        // SAFETY: at most the end of the buffer.
+        Some((unsafe { buf.add(offset as usize) }, self.buf_size - offset))
+    }
+}
+
+/// A control word.
+#[inline(always)]
+fn word<'a>(at: NonNull<u32>) -> &'a AtomicU32 {
+    // SAFETY: one of Words: inside the header, which is inside the mapping for as
+    // long as its Geometry is used (the Port keeps both), or as with_words() asks;
+    // aligned, and both sides access control words with single loads and stores.
+    unsafe { AtomicU32::from_ptr(at.as_ptr()) }
 }
 
 /// A slot in shared memory.
@@ -172,6 +267,7 @@ impl SlotPtr {
     slot_field!(buf_idx, set_buf_idx, buf_idx, u32);
     slot_field!(len, set_len, len, u16);
     slot_field!(flags, set_flags, flags, u16);
+    slot_field!(ptr, set_ptr, ptr, u64);
 
     /// The first half of the slot in one load.
     #[inline(always)]

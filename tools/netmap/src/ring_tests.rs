@@ -173,7 +173,7 @@ fn a_full_ring_hands_the_slot_back() {
     assert_eq!(t.push(b"x"), Err(PushError::Full));
     host.place(3, 2);
     t.refresh();
-    assert_eq!(t.push(&[0; BUF + 1]), Err(PushError::TooLong));
+    assert_eq!(t.push(&[0; 3 * BUF + 1]), Err(PushError::TooLong));
     assert_eq!(t.push(b"late"), Ok(()));
     drop(t);
     assert_eq!(host.content(3), b"late");

@@ -7,10 +7,12 @@
 
 use crate::abi::{NS_BUF_CHANGED, NS_MOREFRAG};
 use crate::extra::ExtraBuf;
+use crate::meta::RxMeta;
 use crate::ring::{Geometry, SlotPtr, Word};
 use std::cell::Cell;
 
-/// An RX ring of a [`crate::Port`]; one at a time per ring.
+/// An RX ring of a [`crate::Port`], of its NIC or of the host: there, packets are
+/// those the kernel sends. One at a time per ring.
 #[derive(Debug)]
 pub struct RxRing<'p> {
     pub(crate) geo: &'p Geometry,
@@ -270,21 +272,31 @@ impl RxSlot<'_> {
     /// The bytes, without copying. Empty if the slot has no buffer.
     #[inline]
     pub fn payload(&self) -> &[u8] {
-        let len = self.word.len().min(self.geo.buf_size) as usize;
-        match self.geo.buffer(self.word.buf_idx()) {
-            // SAFETY: the buffer is inside the mapping and len within the buffer.
-            // The slot lies between head and tail and was handed out once, so
-            // neither kernel nor NIC nor another slot of ours touches the buffer
-            // before the batch, which we borrow from, is dropped.
-            Some(buf) => unsafe { std::slice::from_raw_parts(buf.as_ptr(), len) },
+        match self.geo.room(self.slot, self.word.buf_idx()) {
+            Some((buf, room)) => {
+                let len = self.word.len().min(room) as usize;
+                // SAFETY: the buffer is inside the mapping and len within the buffer.
+                // The slot lies between head and tail and was handed out once, so
+                // neither kernel nor NIC nor another slot of ours touches the buffer
+                // before the batch, which we borrow from, is dropped.
+                unsafe { std::slice::from_raw_parts(buf.as_ptr(), len) }
+            }
             None => &[],
         }
+    }
+
+    /// What the card knows about the packet, if the port was opened with
+    /// [`crate::Builder::rx_metadata`]; on the last slot of a packet of several.
+    #[inline]
+    pub fn meta(&self) -> Option<RxMeta> {
+        self.geo.meta(self.slot).map(RxMeta::from)
     }
 
     /// Keep the packet beyond the batch: it moves into `buf`, whose buffer takes
     /// its place in the ring. Nothing is copied.
     pub fn swap(self, buf: &mut ExtraBuf<'_>) {
-        if !buf.same_region(self.geo) {
+        // Extra buffers have no slot to keep an offset in.
+        if !buf.same_region(self.geo) || self.geo.offset_mask != 0 {
             buf.copy_from(self.payload());
             return;
         }
@@ -293,13 +305,25 @@ impl RxSlot<'_> {
         self.slot.set_flags(self.flags() | NS_BUF_CHANGED);
     }
 
-    /// Memory the buffer is from.
+    /// Can buffers change places with those of this ring?
     #[inline(always)]
-    pub(crate) fn mem_id(&self) -> u16 {
-        self.geo.mem_id
+    pub(crate) fn same_region(&self, other: &Geometry) -> bool {
+        self.geo.mem_id == other.mem_id && self.geo.offset_mask == other.offset_mask
     }
 
-    /// Move the buffer to `tx`, a free slot of the same memory, and its buffer here.
+    /// Move the buffer to `tx`, a free slot of the same memory, and its buffer here;
+    /// the offsets with them.
+    #[inline]
+    pub(crate) fn swap_whole(self, tx: SlotPtr) {
+        if self.geo.offset_mask != 0 {
+            let offset = self.slot.ptr();
+            self.slot.set_ptr(tx.ptr());
+            tx.set_ptr(offset);
+        }
+        self.swap_with(tx);
+    }
+
+    /// The same where neither ring has offsets.
     #[inline(always)]
     pub(crate) fn swap_with(self, tx: SlotPtr) {
         let free = tx.word();

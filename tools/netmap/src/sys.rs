@@ -8,7 +8,7 @@ use crate::abi;
 use std::ffi::CString;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
 use std::time::Duration;
 
@@ -46,30 +46,6 @@ pub(crate) fn ioctl_none(fd: BorrowedFd<'_>, number: u32) -> io::Result<()> {
     check(unsafe { libc::ioctl(fd.as_raw_fd(), number as _) })
 }
 
-/// `NETMAP_REQ_REGISTER` for the port called `name`.
-pub(crate) fn register(
-    fd: BorrowedFd<'_>,
-    name: &str,
-    body: &mut abi::nmreq_register,
-) -> io::Result<()> {
-    let mut header = abi::nmreq_header {
-        nr_version: abi::NETMAP_API,
-        nr_reqtype: abi::NETMAP_REQ_REGISTER,
-        nr_reserved: 0,
-        nr_name: [0; abi::NETMAP_REQ_IFNAMSIZ],
-        nr_options: 0,
-        nr_body: body as *mut abi::nmreq_register as u64,
-    };
-    let bytes = name.as_bytes();
-    if bytes.len() >= header.nr_name.len() || bytes.contains(&0) {
-        return Err(io::Error::from_raw_os_error(libc::EINVAL));
-    }
-    header.nr_name[..bytes.len()].copy_from_slice(bytes);
-    // SAFETY: `header` is the structure NIOCCTRL takes, and its nr_body points to
-    // the live body that belongs to its request type; there are no options.
-    check(unsafe { libc::ioctl(fd.as_raw_fd(), abi::NIOCCTRL as _, &mut header) })
-}
-
 fn check(ret: libc::c_int) -> io::Result<()> {
     if ret < 0 {
         Err(io::Error::last_os_error())
@@ -87,10 +63,21 @@ pub(crate) struct Mapping {
 
 // SAFETY: a mapping belongs to the process, not to the thread that made it.
 unsafe impl Send for Mapping {}
+// SAFETY: what can be done with a shared one is to ask where it is.
+unsafe impl Sync for Mapping {}
 
 impl Mapping {
     /// Map the region of the registered file.
     pub(crate) fn new(fd: BorrowedFd<'_>, len: usize) -> io::Result<Self> {
+        Self::map(fd.as_raw_fd(), len, libc::MAP_SHARED)
+    }
+
+    /// Zeroed memory of the program's own, in whole pages.
+    pub(crate) fn anonymous(len: usize) -> io::Result<Self> {
+        Self::map(-1, len, libc::MAP_SHARED | libc::MAP_ANONYMOUS)
+    }
+
+    fn map(fd: libc::c_int, len: usize, flags: libc::c_int) -> io::Result<Self> {
         // SAFETY: a new mapping at an address of the kernel's choice; nothing
         // that exists is replaced.
         let base = unsafe {
@@ -98,8 +85,8 @@ impl Mapping {
                 std::ptr::null_mut(),
                 len,
                 libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED,
-                fd.as_raw_fd(),
+                flags,
+                fd,
                 0,
             )
         };
@@ -129,24 +116,61 @@ impl Drop for Mapping {
     }
 }
 
-/// `poll()` on one file; the events that are there, 0 after the timeout. Returns
-/// with 0 as well when a signal came, so that the caller can look at its flags.
-pub(crate) fn poll(fd: BorrowedFd<'_>, events: i16, timeout: Option<Duration>) -> io::Result<i16> {
-    let mut pfd = libc::pollfd {
-        fd: fd.as_raw_fd(),
-        events,
+/// `poll()`: for each file the events asked for, then those that are there. False
+/// after the timeout, and when a signal came, so that the caller can look at its flags.
+pub(crate) fn poll(
+    files: &mut [(BorrowedFd<'_>, i16)],
+    timeout: Option<Duration>,
+) -> io::Result<bool> {
+    const MAX: usize = 64;
+    let mut set = [libc::pollfd {
+        fd: -1,
+        events: 0,
         revents: 0,
-    };
-    // SAFETY: one live pollfd.
-    let n = unsafe { libc::poll(&mut pfd, 1, millis(timeout)) };
-    if n < 0 {
-        let e = io::Error::last_os_error();
-        if e.kind() == io::ErrorKind::Interrupted {
-            return Ok(0);
-        }
-        return Err(e);
+    }; MAX];
+    if files.len() > MAX {
+        return Err(io::ErrorKind::InvalidInput.into());
     }
-    Ok(if n == 0 { 0 } else { pfd.revents })
+    for (p, (fd, events)) in set.iter_mut().zip(files.iter()) {
+        (p.fd, p.events) = (fd.as_raw_fd(), *events);
+    }
+    // SAFETY: that many live pollfds.
+    let n = unsafe { libc::poll(set.as_mut_ptr(), files.len() as _, millis(timeout)) };
+    let e = io::Error::last_os_error();
+    for (p, (_, events)) in set.iter().zip(files.iter_mut()) {
+        *events = if n > 0 { p.revents } else { 0 };
+    }
+    match n {
+        n if n >= 0 => Ok(n > 0),
+        _ if e.kind() == io::ErrorKind::Interrupted => Ok(false),
+        _ => Err(e),
+    }
+}
+
+/// A new eventfd.
+pub(crate) fn eventfd() -> io::Result<OwnedFd> {
+    // SAFETY: no pointers.
+    let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: new, and nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Signal an eventfd.
+pub(crate) fn signal(fd: &OwnedFd) -> io::Result<()> {
+    let one = 1u64.to_ne_bytes();
+    // SAFETY: eight live bytes.
+    let n = unsafe { libc::write(fd.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+    check(if n < 0 { -1 } else { 0 })
+}
+
+/// Take back what was signalled on an eventfd.
+pub(crate) fn clear(fd: &OwnedFd) {
+    let mut count = [0u8; 8];
+    // SAFETY: eight live, writable bytes. Nothing to read is no error here.
+    unsafe { libc::read(fd.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
 }
 
 /// A timeout for `poll()`: rounded up, so that a short one does not spin.

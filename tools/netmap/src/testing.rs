@@ -2,8 +2,8 @@
 //! A region in a memory file with one ring, so that both ends of a ring can be
 //! tested without a device.
 
-use crate::abi::{netmap_ring, netmap_slot, NS_MOREFRAG};
-use crate::ring::Geometry;
+use crate::abi::{ext::nm_rx_meta, netmap_ring, netmap_slot, NS_MOREFRAG};
+use crate::ring::{Geometry, MetaAt};
 use crate::sys::Mapping;
 use std::cell::Cell;
 use std::fs::File;
@@ -23,6 +23,46 @@ pub(crate) struct FakeRing {
 impl FakeRing {
     /// `slots` slots with buffers from index 2; memory id `mem_id`.
     pub(crate) fn new(slots: u32, mem_id: u16) -> Self {
+        Self::make(slots, mem_id, 0)
+    }
+
+    /// The same with offsets in the low 16 bits of the slots' `ptr`.
+    pub(crate) fn with_offsets(slots: u32, mem_id: u16) -> Self {
+        Self::make(slots, mem_id, 0xffff)
+    }
+
+    /// The same with metadata.
+    pub(crate) fn with_meta(slots: u32, mem_id: u16, entry: impl Fn(u32) -> nm_rx_meta) -> Self {
+        let mut ring = Self::new(slots, mem_id);
+        let (ofs, size) = (256 + slots * 16, 32);
+        for i in 0..slots {
+            // SAFETY: new() leaves room for it before the buffers, up to 85 slots.
+            unsafe {
+                let at = ring._map.base().add((ofs + i * size) as usize);
+                at.cast::<nm_rx_meta>().write(entry(i));
+            }
+        }
+        let meta = MetaAt { ofs, size };
+        assert!(ring
+            .geo
+            .with_meta(&ring._map, 0, MetaAt { ofs, size: 8 })
+            .is_err());
+        assert!(ring
+            .geo
+            .with_meta(
+                &ring._map,
+                0,
+                MetaAt {
+                    ofs: u32::MAX - 7,
+                    size
+                }
+            )
+            .is_err());
+        ring.geo = ring.geo.with_meta(&ring._map, 0, meta).expect("metadata");
+        ring
+    }
+
+    fn make(slots: u32, mem_id: u16, offset_mask: u64) -> Self {
         let bufs_at = (size_of::<netmap_ring>() + slots as usize * 16).next_multiple_of(4096);
         let len = bufs_at + (slots as usize + 2) * BUF;
         // SAFETY: a valid name; the descriptor is new and ours.
@@ -39,6 +79,7 @@ impl FakeRing {
             (*ring).buf_ofs = bufs_at as i64;
             (*ring).num_slots = slots;
             (*ring).nr_buf_size = BUF as u32;
+            (*ring).offset_mask = offset_mask;
             let slot = ring.add(1).cast::<netmap_slot>();
             for i in 0..slots {
                 (*slot.add(i as usize)).buf_idx = i + 2;

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The sending side of a ring. What a program mostly sends on is the host TX
-//! ring: packets put there enter the kernel's stack as if the port had received
-//! them.
+//! The sending side of a ring: of the NIC, or of the host, where packets enter the
+//! kernel's stack as if the port had received them.
 //!
 //! Slots are filled in order and made visible together when the ring is dropped
 //! or [`TxRing::publish`] is called; the next `poll` or txsync takes them.
 
-use crate::abi::NS_MOREFRAG;
+use crate::abi::{NETMAP_MAX_FRAGS, NS_MOREFRAG};
 use crate::ring::Geometry;
 use crate::rx::{distance, RxSlot, Slots};
 use std::cell::Cell;
@@ -16,9 +15,9 @@ use std::ptr;
 /// Why a packet was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PushError {
-    /// No free slot: sync, then try again.
+    /// Not enough free slots: sync, then try again.
     Full,
-    /// Longer than a buffer.
+    /// Longer than this ring can ever hold, or a packet may have slots.
     TooLong,
 }
 
@@ -26,7 +25,7 @@ impl fmt::Display for PushError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Full => "the ring is full: sync it, then try again",
-            Self::TooLong => "the packet is longer than a buffer",
+            Self::TooLong => "the packet is too long for the ring",
         })
     }
 }
@@ -47,10 +46,10 @@ pub struct Tally {
 /// A TX ring of a [`crate::Port`]; one at a time per ring.
 #[derive(Debug)]
 pub struct TxRing<'p> {
-    geo: &'p Geometry,
+    pub(crate) geo: &'p Geometry,
     taken: &'p Cell<bool>,
-    next: u32,
-    tail: u32,
+    pub(crate) next: u32,
+    pub(crate) tail: u32,
     dirty: bool,
 }
 
@@ -96,9 +95,64 @@ impl<'p> TxRing<'p> {
         (self.next, self.tail) = self.geo.range();
     }
 
-    /// Queue a copy of `packet`.
+    /// Number of slots of the ring.
+    pub fn num_slots(&self) -> u32 {
+        self.geo.num_slots
+    }
+
+    /// Bytes of a buffer: longer packets take several slots.
+    pub fn buf_size(&self) -> usize {
+        self.geo.buf_size as usize
+    }
+
+    /// Queue a copy of `packet`, in several slots if it is longer than a buffer.
     pub fn push(&mut self, packet: &[u8]) -> Result<(), PushError> {
-        self.copy(packet, 0)
+        let mut slots = self.slots_for(packet.len())?;
+        let mut rest = packet;
+        while slots > 0 {
+            slots -= 1;
+            let room = self.room().ok_or(PushError::Full)?.1;
+            let (part, more) = rest.split_at(rest.len().min(room));
+            let flags = if slots > 0 { NS_MOREFRAG } else { 0 };
+            self.copy(part, flags)?;
+            rest = more;
+        }
+        Ok(())
+    }
+
+    /// How many slots from the next one on this many bytes take, if they are free.
+    fn slots_for(&self, bytes: usize) -> Result<u32, PushError> {
+        let (mut i, mut n, mut room, free) = (self.next, 0, 0, self.space() as u32);
+        loop {
+            if n as usize == NETMAP_MAX_FRAGS || n == self.geo.num_slots - 1 {
+                return Err(PushError::TooLong);
+            }
+            if n == free {
+                // Would it fit if all were free?
+                let most = NETMAP_MAX_FRAGS.min(self.geo.num_slots as usize - 1);
+                let never = bytes > most * self.geo.buf_size as usize;
+                return Err(if never {
+                    PushError::TooLong
+                } else {
+                    PushError::Full
+                });
+            }
+            let slot = self.geo.slot(i);
+            let (_, bytes_here) = self.geo.room(slot, slot.buf_idx()).ok_or(PushError::Full)?;
+            n += 1;
+            room += bytes_here.min(u16::MAX.into()) as usize;
+            if room >= bytes {
+                return Ok(n);
+            }
+            i = self.geo.next(i);
+        }
+    }
+
+    /// Where the packet of the next slot goes, and how many bytes it can have.
+    pub(crate) fn room(&self) -> Option<(ptr::NonNull<u8>, usize)> {
+        let slot = self.geo.slot(self.next);
+        let (at, room) = self.geo.room(slot, slot.buf_idx())?;
+        Some((at, room.min(u16::MAX.into()) as usize))
     }
 
     /// Queue a received slot. Its buffer moves over without a copy if both rings
@@ -111,11 +165,11 @@ impl<'p> TxRing<'p> {
         if self.next == self.tail {
             return Err(slot);
         }
-        if slot.mem_id() != self.geo.mem_id {
+        if !slot.same_region(self.geo) {
             let more = slot.flags() & NS_MOREFRAG;
             return self.copy(slot.payload(), more).map_err(|_| slot);
         }
-        slot.swap_with(self.geo.slot(self.next));
+        slot.swap_whole(self.geo.slot(self.next));
         self.step();
         Ok(())
     }
@@ -135,7 +189,8 @@ impl<'p> TxRing<'p> {
     ) -> Tally {
         let mut tally = Tally::default();
         let (from, to) = (slots.geo, self.geo);
-        let same = from.mem_id == to.mem_id;
+        // In place without a look at the bytes; all else goes by forward_long().
+        let same = from.mem_id == to.mem_id && (from.offset_mask | to.offset_mask) == 0;
         loop {
             let (first, end) = (slots.cur, slots.end);
             let (free, tail) = (self.next, self.tail);
@@ -195,27 +250,28 @@ impl<'p> TxRing<'p> {
         true
     }
 
-    fn copy(&mut self, packet: &[u8], flags: u16) -> Result<(), PushError> {
-        if packet.len() > self.geo.buf_size as usize || packet.len() > usize::from(u16::MAX) {
-            return Err(PushError::TooLong);
-        }
+    /// One slot's worth.
+    fn copy(&mut self, part: &[u8], flags: u16) -> Result<(), PushError> {
         if self.next == self.tail {
             return Err(PushError::Full);
         }
-        let slot = self.geo.slot(self.next);
-        let buf = self.geo.buffer(slot.buf_idx()).ok_or(PushError::Full)?;
+        let (at, room) = self.room().ok_or(PushError::Full)?;
+        if part.len() > room {
+            return Err(PushError::TooLong);
+        }
         // SAFETY: the free slot, and with it its buffer, is ours until it is
-        // published; the packet fits; `packet` is not in this buffer, since a
-        // buffer is in one place only.
-        unsafe { ptr::copy_nonoverlapping(packet.as_ptr(), buf.as_ptr(), packet.len()) };
-        slot.set_len(packet.len() as u16);
+        // published; the part fits; it is not in this buffer, since a buffer is in
+        // one place only.
+        unsafe { ptr::copy_nonoverlapping(part.as_ptr(), at.as_ptr(), part.len()) };
+        let slot = self.geo.slot(self.next);
+        slot.set_len(part.len() as u16);
         slot.set_flags(flags);
         self.step();
         Ok(())
     }
 
     #[inline(always)]
-    fn step(&mut self) {
+    pub(crate) fn step(&mut self) {
         self.next = self.geo.next(self.next);
         self.dirty = true;
     }

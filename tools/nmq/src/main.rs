@@ -22,9 +22,11 @@ STATES
   stuck      the hardware did not stop it; its memory is kept, see dmesg
 
 COUNTERS (-s)
-  packets, bytes     received by the program; host-tx: put back into the kernel
+  packets, bytes     rx: received by the program; tx: sent by it; host-tx: put back
+                     into the kernel; host-rx: sent by the kernel, to the program
   syncs, wakeups     sync calls (poll included), times the owner was woken
-  drops              put back, but the stack did not take it
+  drops              of these: drop_stack the stack did not take it (host-tx), drop_full
+                     the ring was full (host-rx), drop_lost in flight at a reset (tx)
   ring_resets        impossible head or cur, reset to the last good place
   bad_slots          impossible buffer index or length
   swaps, fragments   slots with a changed buffer, slots of longer packets
@@ -69,7 +71,7 @@ enum Noun {
         #[command(subcommand)]
         verb: Option<PortVerb>,
     },
-    /// Queues: RX rings of ports, and bound host rings
+    /// Queues: RX rings of ports, bound TX rings and bound host rings
     #[command(infer_subcommands = true, args_conflicts_with_subcommands = true)]
     Queue {
         #[command(subcommand)]

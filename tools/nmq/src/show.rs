@@ -123,7 +123,7 @@ fn value(e: &QueueInfo, stats: bool) -> Value {
         "state": e.state.to_string(),
         "slots": e.slots,
     });
-    if e.kind == Kind::Rx {
+    if matches!(e.kind, Kind::Rx | Kind::Tx) {
         v["reg_idx"] = json!(e.reg_idx);
     }
     if e.pid != 0 {
@@ -190,6 +190,8 @@ mod tests {
             entry(Kind::Rx, 3, State::Kernel, 0),
             entry(Kind::Rx, 4, State::Netmap, 812),
             entry(Kind::HostTx, 0, State::Netmap, 812),
+            entry(Kind::Tx, 1, State::Netmap, 812),
+            entry(Kind::HostRx, 0, State::Netmap, 812),
         ]
     }
 
@@ -215,6 +217,8 @@ mod tests {
         );
         assert!(lines[2].starts_with("    packets 7 bytes 0 "));
         assert!(lines[3].starts_with("eth3 host-tx 0 state netmap"));
+        assert!(lines[5].starts_with("eth3 tx 1 state netmap"));
+        assert!(lines[7].starts_with("eth3 host-rx 0 state netmap"));
     }
 
     #[test]
@@ -223,6 +227,9 @@ mod tests {
         assert_eq!(v[1]["owner"]["pid"], 812);
         assert_eq!(v[1]["stats"]["drops"], 2);
         assert_eq!(v[0].get("owner"), None);
+        assert_eq!((&v[3]["kind"], &v[3]["reg_idx"]), (&json!("tx"), &json!(1)));
+        assert_eq!(v[4]["kind"], "host-rx");
+        assert_eq!(v[4].get("reg_idx"), None);
         let v: Value = serde_json::from_str(&queues_text(&list(), false, JSON)).expect("valid");
         assert_eq!(v[1].get("stats"), None);
         assert_eq!(queues_text(&[], false, JSON), "[]\n");

@@ -2,7 +2,7 @@
 //! Compile-time checks of the layouts on x86_64, against the numbers the
 //! interface is defined by. A wrong one stops the build and names itself.
 
-use super::ext::{nm_queue_info, nm_queue_req};
+use super::ext::{nm_queue_info, nm_queue_req, nm_rx_meta, nmreq_opt_rx_meta};
 use super::*;
 use std::mem::{offset_of, size_of};
 
@@ -51,6 +51,36 @@ layout!(nmreq_pools_info, 64,
     nr_if_pool_objsize 28 nr_ring_pool_offset 32 nr_ring_pool_objtotal 40
     nr_ring_pool_objsize 44 nr_buf_pool_offset 48 nr_buf_pool_objtotal 56
     nr_buf_pool_objsize 60
+);
+layout!(nmreq_option, 24,
+    nro_next 0 nro_reqtype 8 nro_status 12 nro_size 16
+);
+layout!(nmreq_opt_extmem, 96,
+    nro_usrptr 24 nro_info 32
+);
+layout!(nmreq_opt_csb, 40,
+    csb_atok 24 csb_ktoa 32
+);
+layout!(nmreq_opt_offsets, 56,
+    nro_max_offset 24 nro_initial_offset 32 nro_offset_bits 40 nro_tx_align 44
+    nro_min_gap 48
+);
+layout!(nmreq_opt_sync_kloop_eventfds, 24, nro_opt 0);
+layout!(nm_kloop_eventfd, 8, ioeventfd 0 irqfd 4);
+layout!(nmreq_opt_sync_kloop_mode, 32, mode 24);
+layout!(nmreq_port_hdr, 8, nr_hdr_len 0);
+layout!(nmreq_sync_kloop_start, 8, sleep_us 0);
+layout!(nm_csb_atok, 64,
+    head 0 cur 4 appl_need_kick 8 sync_flags 12
+);
+layout!(nm_csb_ktoa, 64,
+    hwcur 0 hwtail 4 kern_need_kick 8
+);
+layout!(nmreq_opt_rx_meta, 40,
+    nro_meta_ofs 24 nro_meta_size 28 nro_spare 32
+);
+layout!(nm_rx_meta, 32,
+    tstamp_ns 0 hash 8 vlan 12 ptype 14 flags 16 spare 20
 );
 layout!(nm_queue_req, 16,
     nq_version 0 nq_queue 4 nq_flags 8 nq_spare 12

@@ -8,6 +8,9 @@
 
 pub mod ext;
 mod layout;
+mod options;
+
+pub use options::*;
 
 /// API version the structures below belong to.
 pub const NETMAP_API: u16 = 14;
