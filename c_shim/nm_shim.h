@@ -92,13 +92,33 @@ void nm_trace_detach(const struct net_device *dev, u32 kind, u32 ring, int error
 void nm_trace_sync(u32 ifindex, u32 kind, u32 ring, u32 head, u32 cur, u32 tail, u32 packets);
 void nm_trace_reinit(u32 ifindex, u32 kind, u32 ring, u32 head, u32 cur, u32 hwcur, u32 hwtail);
 
+/* eventfd.c: what a kernel loop waits for and signals; words of its program */
+struct eventfd_ctx;
+struct poll_table_struct;
+void *nm_sleeper_new(void);
+void nm_sleeper_free(void *sleeper);
+struct poll_table_struct *nm_sleeper_table(void *sleeper);
+int nm_sleeper_error(const void *sleeper);
+int nm_sleeper_eventfd(void *sleeper, int fd);
+bool nm_sleeper_sleep(void *sleeper, u64 usec);
+bool nm_yield(void);
+int nm_eventfd_get(int fd, struct eventfd_ctx **ctx);
+void nm_eventfd_put(struct eventfd_ctx *ctx);
+void nm_eventfd_signal(struct eventfd_ctx *ctx);
+int nm_user_get(unsigned long addr, u32 *word);
+int nm_user_put(unsigned long addr, u32 word);
+
 /* os.c: the rest */
 extern struct module __this_module;
 void nm_write_barrier(void);
+void nm_read_barrier(void);
+void nm_full_barrier(void);
 void nm_now(long long *sec, long long *usec);
 u32 nm_current_tgid(void);
 u32 nm_current_uid(void);
 void nm_current_comm(char *comm16);
+bool nm_in_compat(void);
+void nm_warn_compat(void);
 
 /* Rust, called by the C files above */
 void nm_rs_netdev_gone(struct net_device *dev);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The clock, and who is calling. */
+#include <linux/compat.h>
 #include <linux/cred.h>
 #include <linux/module.h>
 #include <linux/pid.h>
@@ -13,6 +14,16 @@
 void nm_write_barrier(void)
 {
 	smp_wmb(); /* the caller says what it orders */
+}
+
+void nm_read_barrier(void)
+{
+	smp_rmb(); /* the caller says what it orders */
+}
+
+void nm_full_barrier(void)
+{
+	smp_mb(); /* the caller says what it orders */
 }
 
 void nm_now(long long *sec, long long *usec)
@@ -37,4 +48,15 @@ u32 nm_current_uid(void)
 void nm_current_comm(char *comm16)
 {
 	get_task_comm(*(char (*)[TASK_COMM_LEN])comm16, current);
+}
+
+bool nm_in_compat(void)
+{
+	return in_compat_syscall();
+}
+
+void nm_warn_compat(void)
+{
+	pr_warn_ratelimited("netmap: %s (%d): 32-bit programs are not supported: build it for 64 bit\n",
+			    current->comm, task_tgid_nr(current));
 }

@@ -9,7 +9,9 @@
     improper_ctypes,
     clippy::all
 )]
-use kernel::bindings::{device, module, net_device, vm_area_struct};
+use kernel::bindings::{
+    device, eventfd_ctx, module, net_device, poll_table_struct, vm_area_struct,
+};
 
 pub const NM_NIC_ABI: u32 = 3;
 pub type u32_ = kernel::ffi::c_uint;
@@ -288,10 +290,56 @@ unsafe extern "C" {
     );
 }
 unsafe extern "C" {
+    pub fn nm_sleeper_new() -> *mut kernel::ffi::c_void;
+}
+unsafe extern "C" {
+    pub fn nm_sleeper_free(sleeper: *mut kernel::ffi::c_void);
+}
+unsafe extern "C" {
+    pub fn nm_sleeper_table(sleeper: *mut kernel::ffi::c_void) -> *mut poll_table_struct;
+}
+unsafe extern "C" {
+    pub fn nm_sleeper_error(sleeper: *const kernel::ffi::c_void) -> kernel::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn nm_sleeper_eventfd(
+        sleeper: *mut kernel::ffi::c_void,
+        fd: kernel::ffi::c_int,
+    ) -> kernel::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn nm_sleeper_sleep(sleeper: *mut kernel::ffi::c_void, usec: u64_) -> bool;
+}
+unsafe extern "C" {
+    pub fn nm_yield() -> bool;
+}
+unsafe extern "C" {
+    pub fn nm_eventfd_get(fd: kernel::ffi::c_int, ctx: *mut *mut eventfd_ctx)
+        -> kernel::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn nm_eventfd_put(ctx: *mut eventfd_ctx);
+}
+unsafe extern "C" {
+    pub fn nm_eventfd_signal(ctx: *mut eventfd_ctx);
+}
+unsafe extern "C" {
+    pub fn nm_user_get(addr: kernel::ffi::c_ulong, word: *mut u32_) -> kernel::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn nm_user_put(addr: kernel::ffi::c_ulong, word: u32_) -> kernel::ffi::c_int;
+}
+unsafe extern "C" {
     pub static mut __this_module: module;
 }
 unsafe extern "C" {
     pub fn nm_write_barrier();
+}
+unsafe extern "C" {
+    pub fn nm_read_barrier();
+}
+unsafe extern "C" {
+    pub fn nm_full_barrier();
 }
 unsafe extern "C" {
     pub fn nm_now(sec: *mut kernel::ffi::c_longlong, usec: *mut kernel::ffi::c_longlong);
@@ -304,6 +352,12 @@ unsafe extern "C" {
 }
 unsafe extern "C" {
     pub fn nm_current_comm(comm16: *mut kernel::ffi::c_char);
+}
+unsafe extern "C" {
+    pub fn nm_in_compat() -> bool;
+}
+unsafe extern "C" {
+    pub fn nm_warn_compat();
 }
 unsafe extern "C" {
     pub fn nm_rs_netdev_gone(dev: *mut net_device);

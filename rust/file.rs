@@ -6,7 +6,9 @@
 //! reference goes, its mappings included. Its lock is the outermost; it is held during requests
 //! and syncs, so those of one fd follow each other.
 
+mod csb;
 mod ctrl;
+mod kloop;
 mod legacy;
 mod list;
 mod nif;
@@ -28,6 +30,7 @@ use crate::os::eopnotsupp;
 use crate::os::user::Addr;
 use crate::os::wait::Waiters;
 use crate::uapi::{self, ext};
+use kloop::Kloop;
 use registered::Registered;
 
 /// An open file.
@@ -41,6 +44,8 @@ pub(crate) struct File {
     #[pin]
     region: Mutex<Option<Arc<Region>>>,
     waiters: Arc<Waiters>,
+    #[pin]
+    kloop: Kloop,
 }
 
 /// The errno of a sync. Bad pointers are no error of the ioctl: the ring was reset, as the program
@@ -57,6 +62,9 @@ impl File {
     fn rxsync(&self) -> Result {
         let state = self.state.lock();
         let reg = state.as_ref().ok_or(ENXIO)?;
+        if reg.csb.is_some() {
+            return Err(EBUSY);
+        }
         if reg.rx.is_empty() && reg.gone() {
             return Err(ENXIO);
         }
@@ -74,6 +82,9 @@ impl File {
     fn txsync(&self) -> Result {
         let state = self.state.lock();
         let reg = state.as_ref().ok_or(ENXIO)?;
+        if reg.csb.is_some() {
+            return Err(EBUSY);
+        }
         let mut result = Ok(());
         if let Some(port) = &reg.port {
             for ring in &reg.host_tx {
@@ -106,6 +117,7 @@ impl CharDevice for File {
                 state <- new_mutex!(None, "netmap::File::state"),
                 region <- new_mutex!(None, "netmap::File::region"),
                 waiters,
+                kloop <- Kloop::new(),
             }),
             GFP_KERNEL,
         )
@@ -117,14 +129,19 @@ impl CharDevice for File {
         }
     }
 
-    fn ioctl(this: ArcBorrow<'_, Self>, cmd: u32, arg: usize) -> Result<isize> {
+    fn ioctl(
+        this: ArcBorrow<'_, Self>,
+        file: &kernel::fs::File,
+        cmd: u32,
+        arg: usize,
+    ) -> Result<isize> {
         let arg = Addr(arg);
         match cmd {
             uapi::NIOCRXSYNC => this.rxsync(),
             uapi::NIOCTXSYNC => this.txsync(),
             uapi::NIOCREGIF => this.legacy_register(arg),
             uapi::NIOCGINFO => this.legacy_info(arg),
-            uapi::NIOCCTRL => this.ctrl(arg),
+            uapi::NIOCCTRL => this.ctrl(file, arg),
             // Only VALE switches had a configuration.
             uapi::NIOCCONFIG => Err(EINVAL),
             ext::NIOCQADD => this.queue_request(arg, true),

@@ -13,6 +13,7 @@ pub(crate) mod chunk;
 pub(crate) mod divert;
 pub(crate) mod dma;
 pub(crate) mod entry;
+pub(crate) mod eventfd;
 pub(crate) mod irqlock;
 pub(crate) mod netdev;
 pub(crate) mod nic;
@@ -44,6 +45,18 @@ pub(crate) fn eopnotsupp() -> kernel::error::Error {
 pub(crate) fn write_barrier() {
     // SAFETY: A barrier.
     unsafe { ffi::nm_write_barrier() };
+}
+
+/// Orders all loads before it against all loads after it.
+pub(crate) fn read_barrier() {
+    // SAFETY: A barrier.
+    unsafe { ffi::nm_read_barrier() };
+}
+
+/// Orders everything before it against everything after it.
+pub(crate) fn full_barrier() {
+    // SAFETY: A barrier.
+    unsafe { ffi::nm_full_barrier() };
 }
 
 /// Who is calling.

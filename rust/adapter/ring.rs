@@ -8,11 +8,12 @@ use kernel::sync::Arc;
 use crate::kring::host::rx::HostRx;
 use crate::kring::host::tx::HostTx;
 use crate::kring::rx::RxRing;
-use crate::kring::{RingOptions, Status};
+use crate::kring::{RingOptions, Status, Sync};
 use crate::mem::region::Region;
 use crate::os::netdev::NetDev;
 use crate::os::nic::{Nic, NicClient, Taken};
 use crate::os::Rtnl;
+use crate::ring::Pointers;
 
 /// A ring of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +95,21 @@ impl Ring {
     /// Offset of the ring object in its region.
     pub(crate) fn offset(&self) -> usize {
         each!(self, r => r.offset())
+    }
+
+    /// hwcur and hwtail as they are.
+    pub(crate) fn indices(&self) -> (u32, u32) {
+        each!(self, r => r.indices())
+    }
+
+    /// Exchanges slots with the program whose pointers are `p`, not those in the ring; returns
+    /// hwcur and hwtail too. `dev`: the port's interface, unless it has gone.
+    pub(crate) fn sync_at(&self, dev: Option<&NetDev>, p: Pointers) -> (Sync, u32, u32) {
+        match self {
+            Ring::HostTx(ring) => ring.sync_at(dev, p),
+            Ring::Rx(ring) => ring.sync_at(p),
+            Ring::HostRx(ring) => ring.sync_at(p),
+        }
     }
 
     /// Is its memory in this region?

@@ -7,6 +7,7 @@
 //! anything, unchanged, so that one that cannot be answered does nothing.
 
 use kernel::error::Result;
+use kernel::fs;
 use kernel::prelude::*;
 
 use super::options::Options;
@@ -22,7 +23,7 @@ use crate::port::Numbers;
 use crate::uapi::ctrl::{
     body_size, reqtype, Header, KloopStart, PoolsInfo, PortHdr, PortInfo, Register,
 };
-use crate::uapi::{API, MAX_API};
+use crate::uapi::{opt, API, MAX_API};
 
 /// A request's body.
 enum Body {
@@ -78,7 +79,7 @@ fn refusal(reqtype: u16) -> Option<Error> {
 }
 
 impl File {
-    pub(super) fn ctrl(&self, arg: Addr) -> Result {
+    pub(super) fn ctrl(&self, file: &fs::File, arg: Addr) -> Result {
         if arg.is_null() {
             return Err(EINVAL);
         }
@@ -102,13 +103,19 @@ impl File {
             .walk(header.nr_options, size)
             .and_then(|()| body.write(at))
             .and_then(|()| options.write_back(false))
-            .and_then(|()| self.dispatch(&header, &mut body, &mut options))
+            .and_then(|()| self.dispatch(file, &header, &mut body, &mut options))
             .and_then(|()| body.write(at));
         let written = options.write_back(result.is_ok());
         result.and(written)
     }
 
-    fn dispatch(&self, header: &Header, body: &mut Body, options: &mut Options) -> Result {
+    fn dispatch(
+        &self,
+        file: &fs::File,
+        header: &Header,
+        body: &mut Body,
+        options: &mut Options,
+    ) -> Result {
         if let Some(errno) = refusal(header.nr_reqtype) {
             return Err(errno);
         }
@@ -120,8 +127,23 @@ impl File {
                 port_hdr_get(header, req)
             }
             Body::PortHdr(req) => port_hdr_set(req.nr_hdr_len),
-            Body::KloopStart(_) | Body::Unread => Err(eopnotsupp()),
+            Body::KloopStart(req) => self.kloop_start(file, req, options),
+            Body::Unread if header.nr_reqtype == reqtype::SYNC_KLOOP_STOP => self.kloop_stop(),
+            Body::Unread => self.csb_enable(options),
         }
+    }
+
+    /// CSB_ENABLE: for an fd that was registered without one.
+    fn csb_enable(&self, options: &mut Options) -> Result {
+        if !options.has::<opt::Csb>() {
+            return Err(EINVAL);
+        }
+        let mut state = self.state.lock();
+        let reg = Option::as_mut(&mut state).ok_or(ENXIO)?;
+        if reg.csb.is_some() || self.kloop.is_running() {
+            return Err(EBUSY);
+        }
+        reg.enable_csb(options)
     }
 
     fn ctrl_register(&self, header: &Header, req: &mut Register, options: &mut Options) -> Result {

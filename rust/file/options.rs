@@ -189,14 +189,37 @@ impl Options {
         result.map(Some)
     }
 
-    /// What a REGISTER asks at its end.
+    /// As [`Options::honour`], but a status of 0 is left to those who do.
+    pub(super) fn check<T: Typed>(&mut self, f: impl FnOnce(&mut T) -> Result) -> Result {
+        let checked = self.honour(f)?;
+        if let (Some(()), Some(opt)) = (checked, self.find(T::TYPE)) {
+            opt.header.nro_status = status(eopnotsupp());
+        }
+        Ok(())
+    }
+
+    /// What a REGISTER asks before it touches hardware; `T` alone may be honoured later.
+    ///
+    /// # Errors
+    ///
+    /// EOPNOTSUPP: an option was not honoured.
+    pub(super) fn all_honoured_but<T: Typed>(&self) -> Result {
+        self.honoured(|opttype| opttype != T::TYPE)
+    }
+
+    /// What it asks at its end.
     ///
     /// # Errors
     ///
     /// EOPNOTSUPP: an option was not honoured.
     pub(super) fn all_honoured(&self) -> Result {
-        let refused = status(eopnotsupp());
-        match self.list.iter().any(|o| o.header.nro_status == refused) {
+        self.honoured(|_| true)
+    }
+
+    fn honoured(&self, which: impl Fn(u32) -> bool) -> Result {
+        let refused = |o: &Opt| o.header.nro_status == status(eopnotsupp());
+        let mut asked = self.list.iter().filter(|o| which(o.header.nro_reqtype));
+        match asked.any(refused) {
             true => Err(eopnotsupp()),
             false => Ok(()),
         }

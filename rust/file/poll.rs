@@ -35,6 +35,10 @@ impl File {
             // Memory alone: nothing ever happens.
             return ERR;
         };
+        // The rings' pointers are elsewhere, and a loop looks after them.
+        if reg.csb.is_some() {
+            return ERR;
+        }
         if reg.shares {
             port.adapter.waiters.register(file, table);
         }

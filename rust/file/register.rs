@@ -8,6 +8,7 @@
 use kernel::error::Result;
 use kernel::prelude::*;
 
+use super::csb::Csb;
 use super::nif::Nif;
 use super::options::Options;
 use super::registered::Registered;
@@ -19,7 +20,7 @@ use crate::os::Caller;
 use crate::port::name::{NameError, PortName};
 use crate::port::select::{self, SelectError};
 use crate::port::{self, Numbers, Port};
-use crate::uapi::{flag, mode};
+use crate::uapi::{flag, mode, opt};
 
 /// What a program asks for.
 pub(crate) struct Want<'a> {
@@ -122,7 +123,9 @@ impl File {
         if !dev.may_admin() {
             return Err(EPERM);
         }
-        options.all_honoured()?;
+        // A CSB is filled in when the rings are there.
+        options.check(|at| Csb::check(&selection, at))?;
+        options.all_honoured_but::<opt::Csb>()?;
         let lease = match named {
             Some(lease) => lease,
             None => Lease::get(&caller, 0)?,
@@ -135,9 +138,11 @@ impl File {
         let port = Port::open(dev, nic, hosts, owner, self.waiters.clone())?;
         // From here on `close` undoes.
         let mut reg = Registered::new(Some(port.clone()), nif, lease);
+        reg.exclusive = selection.exclusive;
         reg.no_tx_poll = want.flags & flag::NO_TX_POLL != 0;
         let bound = if (port.adapter.host_tx, port.adapter.host_rx) == hosts {
             reg.bind(&port, &selection, &info, want.extra)
+                .and_then(|()| reg.enable_csb(options))
         } else {
             // Another first fd was faster and wanted other host rings.
             Err(EBUSY)

@@ -6,6 +6,7 @@ use kernel::error::Result;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
+use super::csb::Csb;
 use super::nif::Nif;
 use super::options::Options;
 use super::register::{Granted, Want};
@@ -39,6 +40,10 @@ pub(crate) struct Registered {
     pub(crate) options: RingOptions,
     /// poll() sends only when asked for POLLOUT.
     pub(crate) no_tx_poll: bool,
+    /// No other fd may bind its rings.
+    pub(super) exclusive: bool,
+    /// Where its rings' pointers are, if not in the rings.
+    pub(super) csb: Option<Arc<Csb>>,
     nif: Nif,
     extra: u32,
     /// Last, so that the region outlives all of the above.
@@ -55,6 +60,8 @@ impl Registered {
             shares: false,
             options: RingOptions::default(),
             no_tx_poll: false,
+            exclusive: false,
+            csb: None,
             nif,
             extra: 0,
             lease,
@@ -65,12 +72,13 @@ impl Registered {
     pub(super) fn without_port(
         want: &Want<'_>,
         lease: Lease,
-        options: &Options,
+        options: &mut Options,
     ) -> Result<(Self, Granted)> {
-        options.all_honoured()?;
         let numbers = Numbers::default();
         let nif = Nif::new(lease.clone(), [0; 16], numbers.has)?;
         let mut reg = Registered::new(None, nif, lease);
+        reg.enable_csb(options)?;
+        options.all_honoured()?;
         reg.extra_bufs(want.extra);
         let granted = reg.granted(numbers);
         Ok((reg, granted))
@@ -167,13 +175,49 @@ impl Registered {
         self.nif.set_bufs_head(head);
     }
 
+    /// Honours the option CSB, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Csb::new`].
+    pub(super) fn enable_csb(&mut self, options: &mut Options) -> Result {
+        if let Some(csb) = options.honour(|at| Csb::new(self, at))? {
+            self.csb = csb;
+        }
+        Ok(())
+    }
+
+    /// All rings, in the order a `netmap_if` has them.
+    pub(super) fn rings(&self) -> Result<KVec<Ring>> {
+        let mut rings = KVec::new();
+        for ring in &self.host_tx {
+            rings.push(Ring::HostTx(ring.clone()), GFP_KERNEL)?;
+        }
+        let from = rings.len();
+        for ring in &self.rx {
+            rings.push(Ring::Rx(ring.clone()), GFP_KERNEL)?;
+        }
+        // Queues may have joined in any order.
+        rings[from..].sort_unstable_by_key(|r| match r {
+            Ring::Rx(ring) => ring.queue,
+            _ => u32::MAX,
+        });
+        for ring in &self.host_rx {
+            rings.push(Ring::HostRx(ring.clone()), GFP_KERNEL)?;
+        }
+        Ok(rings)
+    }
+
     /// Adds an RX queue, for this fd alone.
     ///
     /// # Errors
     ///
-    /// As [`Port::bind`].
+    /// As [`Port::bind`]; EBUSY: the CSB has no entry for it.
     pub(crate) fn add_queue(&mut self, queue: u32) -> Result {
         let port = self.port.clone().ok_or(ENXIO)?;
+        if self.csb.is_some() {
+            return Err(EBUSY);
+        }
         if queue >= self.nif.has().rx {
             return Err(EINVAL);
         }
@@ -184,10 +228,13 @@ impl Registered {
     ///
     /// # Errors
     ///
-    /// ENXIO: the interface has gone. ENOENT: the fd does not have it. EIO: the hardware did not
-    /// stop it.
+    /// ENXIO: the interface has gone. ENOENT: the fd does not have it. EBUSY: the CSB has an entry
+    /// for it. EIO: the hardware did not stop it.
     pub(crate) fn remove_queue(&mut self, queue: u32) -> Result {
         let port = self.port.clone().filter(|_| !self.gone()).ok_or(ENXIO)?;
+        if self.csb.is_some() {
+            return Err(EBUSY);
+        }
         let at = self.rx.iter().position(|r| r.queue == queue);
         let at = at.ok_or(ENOENT)?;
         self.nif.set_ring(Which::Rx(queue), None);

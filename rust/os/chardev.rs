@@ -16,6 +16,7 @@ use kernel::sync::{Arc, ArcBorrow};
 use kernel::types::{ForeignOwnable, Opaque};
 
 use crate::ffi;
+use crate::os::eopnotsupp;
 
 /// What an open file does.
 pub(crate) trait CharDevice: Send + Sync + Sized + 'static {
@@ -24,7 +25,7 @@ pub(crate) trait CharDevice: Send + Sync + Sized + 'static {
     /// The last reference to the file has gone, its mappings included.
     fn release(this: Arc<Self>);
     /// An ioctl; its argument is a user address or a number.
-    fn ioctl(this: ArcBorrow<'_, Self>, cmd: u32, arg: usize) -> Result<isize>;
+    fn ioctl(this: ArcBorrow<'_, Self>, file: &File, cmd: u32, arg: usize) -> Result<isize>;
     /// Poll: waits are registered with `table`; `wanted` and the answer are sets of POLL bits.
     fn poll(this: ArcBorrow<'_, Self>, file: &File, table: &PollTable<'_>, wanted: u32) -> u32;
     /// The region to map; see [`Mapped`].
@@ -89,6 +90,7 @@ impl<T: CharDevice> Operations<T> {
         open: Some(Self::open),
         release: Some(Self::release),
         unlocked_ioctl: Some(Self::ioctl),
+        compat_ioctl: Some(Self::compat_ioctl),
         poll: Some(Self::poll),
         mmap: Some(Self::mmap),
         ..pin_init::zeroed()
@@ -134,11 +136,28 @@ impl<T: CharDevice> Operations<T> {
     ///
     /// Called by the VFS.
     unsafe extern "C" fn ioctl(file: *mut bindings::file, cmd: c_uint, arg: c_ulong) -> c_long {
-        // SAFETY: Open by contract.
-        match T::ioctl(unsafe { Self::private(file) }, cmd, arg) {
+        // SAFETY: Open by contract, and valid for the call.
+        let (private, f) = unsafe { (Self::private(file), File::from_raw_file(file)) };
+        match T::ioctl(private, f, cmd, arg) {
             Ok(n) => n as c_long,
             Err(e) => e.to_errno() as c_long,
         }
+    }
+
+    /// Structures hold pointers and times as 64-bit programs have them: a 32-bit program is told
+    /// so at once, because it would misread half of what it gets.
+    ///
+    /// # Safety
+    ///
+    /// Called by the VFS.
+    unsafe extern "C" fn compat_ioctl(
+        _file: *mut bindings::file,
+        _cmd: c_uint,
+        _arg: c_ulong,
+    ) -> c_long {
+        // SAFETY: Process context.
+        unsafe { ffi::nm_warn_compat() };
+        eopnotsupp().to_errno() as c_long
     }
 
     /// # Safety
@@ -163,6 +182,10 @@ impl<T: CharDevice> Operations<T> {
         file: *mut bindings::file,
         vma: *mut bindings::vm_area_struct,
     ) -> c_int {
+        // SAFETY: Process context.
+        if unsafe { ffi::nm_in_compat() } {
+            return eopnotsupp().to_errno();
+        }
         // SAFETY: Open by contract.
         match T::mmap(unsafe { Self::private(file) }) {
             // SAFETY: The VMA is being set up. The file keeps the region until `release`, and the

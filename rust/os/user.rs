@@ -2,11 +2,12 @@
 
 //! Copies from and to the calling program.
 
-use kernel::error::Result;
+use kernel::error::{to_result, Result};
 use kernel::prelude::*;
 use kernel::transmute::{AsBytes, FromBytes};
 use kernel::uaccess::{UserPtr, UserSlice};
 
+use crate::ffi;
 use crate::uapi::{ctrl, ext, legacy, opt};
 
 /// A structure of the ABI, as it lies in user memory.
@@ -111,5 +112,27 @@ impl Addr {
             reader.read_slice(&mut buf[..n])?;
         }
         Ok(())
+    }
+
+    /// Reads a word, in one access.
+    ///
+    /// # Errors
+    ///
+    /// EFAULT.
+    pub(crate) fn get(self) -> Result<u32> {
+        let mut word = 0;
+        // SAFETY: `word` is valid for writing; the address is checked.
+        to_result(unsafe { ffi::nm_user_get(self.0, &mut word) })?;
+        Ok(word)
+    }
+
+    /// Writes a word, in one access.
+    ///
+    /// # Errors
+    ///
+    /// EFAULT.
+    pub(crate) fn put(self, word: u32) -> Result {
+        // SAFETY: The address is checked.
+        to_result(unsafe { ffi::nm_user_put(self.0, word) })
     }
 }

@@ -39,6 +39,14 @@ pub(crate) struct Selection {
     pub(crate) divert: bool,
 }
 
+impl Selection {
+    /// Is there no ring in it?
+    pub(crate) fn is_empty(&self) -> bool {
+        let all = [&self.tx, &self.rx, &self.host_tx, &self.host_rx];
+        !self.putback && all.iter().all(|rings| rings.is_empty())
+    }
+}
+
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SelectError {

@@ -92,45 +92,35 @@ assert_layout!(EventFds, 8, ioeventfd @ 0, irqfd @ 4);
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Csb {
-    /// Array of [`Atok`].
+    /// Array of entries as [`atok`] says.
     pub(crate) csb_atok: u64,
-    /// Array of [`Ktoa`].
+    /// Array of entries as [`ktoa`] says.
     pub(crate) csb_ktoa: u64,
 }
 
 assert_layout!(Csb, 40 - HEADER_SIZE, csb_atok @ 0, csb_ktoa @ 8);
 
-/// `struct nm_csb_atok`: what the program tells the kernel of a ring.
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Atok {
+/// Places in `struct nm_csb_atok`: what the program tells the kernel of a ring, in words of 32 bits.
+pub(crate) mod atok {
     /// First slot the program keeps.
-    pub(crate) head: u32,
+    pub(crate) const HEAD: usize = 0;
     /// Wake-up point.
-    pub(crate) cur: u32,
+    pub(crate) const CUR: usize = 4;
     /// The program wants its eventfd signalled.
-    pub(crate) appl_need_kick: u32,
-    /// What NIOCTXSYNC or NIOCRXSYNC would force.
-    pub(crate) sync_flags: u32,
-    pad: [u32; 12],
+    pub(crate) const APPL_NEED_KICK: usize = 8;
+    /// What the sync is to force; here it always does.
+    pub(crate) const SYNC_FLAGS: usize = 12;
 }
 
-assert_layout!(Atok, CSB_ENTRY, head @ 0, cur @ 4, appl_need_kick @ 8, sync_flags @ 12);
-
-/// `struct nm_csb_ktoa`: what the kernel tells the program of a ring.
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Ktoa {
+/// Places in `struct nm_csb_ktoa`: what the kernel tells the program of a ring.
+pub(crate) mod ktoa {
     /// Up to where the kernel has taken slots.
-    pub(crate) hwcur: u32,
+    pub(crate) const HWCUR: usize = 0;
     /// First slot the kernel keeps.
-    pub(crate) hwtail: u32,
-    /// The kernel sleeps: the program is to signal its eventfd.
-    pub(crate) kern_need_kick: u32,
-    pad: [u32; 13],
+    pub(crate) const HWTAIL: usize = 4;
+    /// The kernel may sleep: the program is to signal its eventfd.
+    pub(crate) const KERN_NEED_KICK: usize = 8;
 }
-
-assert_layout!(Ktoa, CSB_ENTRY, hwcur @ 0, hwtail @ 4, kern_need_kick @ 8);
 
 /// Bytes of an entry of either array, and what both must be aligned to.
 pub(crate) const CSB_ENTRY: usize = 64;

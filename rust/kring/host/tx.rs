@@ -143,11 +143,16 @@ impl HostTx {
 
     /// The same for a program whose pointers are elsewhere than in the ring, which is left alone.
     /// Returns what to publish there too: hwcur and hwtail.
-    #[expect(dead_code, reason = "for rings whose pointers are in a CSB")]
     pub(crate) fn sync_at(&self, dev: Option<&NetDev>, p: Pointers) -> (Sync, u32, u32) {
         let mut state = self.state.lock();
         let outcome = self.exchange(&mut state, dev, p);
         (outcome, state.hwcur, state.hwtail)
+    }
+
+    /// hwcur and hwtail as they are.
+    pub(crate) fn indices(&self) -> (u32, u32) {
+        let state = self.state.lock();
+        (state.hwcur, state.hwtail)
     }
 
     fn exchange(&self, state: &mut State, dev: Option<&NetDev>, p: Pointers) -> Sync {

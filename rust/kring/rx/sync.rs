@@ -40,7 +40,6 @@ impl RxRing {
 
     /// The same for a program whose pointers are elsewhere than in the ring, which is left alone.
     /// Returns what to publish there too: hwcur and hwtail.
-    #[expect(dead_code, reason = "for rings whose pointers are in a CSB")]
     pub(crate) fn sync_at(&self, p: Pointers) -> (Sync, u32, u32) {
         let mut guard = self.hw.lock();
         let hw = &mut *guard;
@@ -50,6 +49,12 @@ impl RxRing {
             Some(nic) => self.exchange(nic, &mut hw.kring, p),
         };
         (outcome, hw.kring.hwcur, hw.kring.hwtail)
+    }
+
+    /// hwcur and hwtail as they are.
+    pub(crate) fn indices(&self) -> (u32, u32) {
+        let hw = self.hw.lock();
+        (hw.kring.hwcur, hw.kring.hwtail)
     }
 
     /// What both have in common. With impossible pointers nothing is taken back.

@@ -187,6 +187,15 @@ wire! {
 }
 
 wire! {
+    /// `struct nmreq_opt_csb`.
+    CsbOpt, 40 {
+        @0 opt: Opt,
+        @24 atok: u64,
+        @32 ktoa: u64,
+    }
+}
+
+wire! {
     /// `struct nmreq_register`.
     Register, 56 {
         @0 offset: u64,

@@ -23,9 +23,11 @@ impl fmt::Display for Errno {
         let name = match self.0 {
             libc::EPERM => "EPERM",
             libc::ENOENT => "ENOENT",
+            libc::EINTR => "EINTR",
             libc::EIO => "EIO",
             libc::ENXIO => "ENXIO",
             libc::ENOMEM => "ENOMEM",
+            libc::EBADF => "EBADF",
             libc::EACCES => "EACCES",
             libc::EFAULT => "EFAULT",
             libc::EBUSY => "EBUSY",

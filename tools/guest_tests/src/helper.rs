@@ -140,6 +140,7 @@ pub fn play(part: &[String]) -> Result<()> {
         "recv" => recv(num(1)?, num(2)? as u16, num(3)? as usize),
         "open" => say(&result(Fd::open().map(drop))),
         "unprivileged" => unprivileged(num(1)?),
+        "kloop" => kloop(num(1)?),
         "idle" => {
             say("ready")?;
             until_told()
@@ -192,6 +193,20 @@ fn recv(queue: u32, dport: u16, n: usize) -> Result<()> {
         "got {} skipped {} late {}",
         flow.count, flow.skipped, flow.late
     ))?;
+    until_told()
+}
+
+/// Takes a queue and stays in a kernel loop.
+fn kloop(queue: u32) -> Result<()> {
+    let mut reg = one_rx(queue);
+    reg.flags |= crate::abi::EXCLUSIVE;
+    let port = Port::open(&ifname(), reg)?;
+    let csb = crate::csb::Csb::new()?;
+    let mut opt = csb.option();
+    crate::csb::enable(&port.fd, &raw mut opt as u64)?;
+    let _loop = crate::csb::Loop::start(&port.fd, 0, 0)?;
+    std::thread::sleep(Duration::from_millis(100));
+    say("ready")?;
     until_told()
 }
 

@@ -10,6 +10,7 @@
 mod abi;
 mod bpf;
 mod check;
+mod csb;
 mod fd;
 mod frame;
 mod helper;

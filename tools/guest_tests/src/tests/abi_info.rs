@@ -24,7 +24,6 @@ tests! { "abi":
     requests_about_switches_give_eopnotsupp,
     port_hdr_set_of_a_nic_gives_enxio_and_einval_for_a_bad_length,
     port_hdr_get_of_a_nic_gives_0,
-    kloop_and_csb_requests_on_a_fresh_fd_are_refused,
     config_ioctl_gives_einval,
 }
 
@@ -251,20 +250,6 @@ fn port_hdr_get_of_a_nic_gives_0() -> Result<()> {
         want_errno(&format!("'{name}'"), got, libc::ENXIO)?;
     }
     Ok(())
-}
-
-/// 1.8: kernel loop and CSB are about a registered fd.
-fn kloop_and_csb_requests_on_a_fresh_fd_are_refused() -> Result<()> {
-    let fd = Fd::open()?;
-    let mut body = [0u32; 2];
-    want_some_errno(
-        "SYNC_KLOOP_START",
-        fd.request(&ifname(), REQ_SYNC_KLOOP_START, &mut body),
-    )?;
-    want_some_errno(
-        "CSB_ENABLE",
-        fd.ctrl(&mut header(&ifname(), REQ_CSB_ENABLE)),
-    )
 }
 
 /// NIOCCONFIG without a bridge that wants it: EINVAL.

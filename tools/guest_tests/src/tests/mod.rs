@@ -9,6 +9,7 @@ pub mod abi_options;
 pub mod abi_refused;
 pub mod abi_register;
 pub mod abi_sync;
+pub mod csb;
 pub mod data_buffers;
 pub mod data_frames;
 pub mod data_ring;
@@ -19,6 +20,8 @@ pub mod faults;
 pub mod hostile_ring;
 pub mod hostile_scribble;
 pub mod hostile_slot;
+pub mod kloop;
+pub mod kloop_events;
 pub mod lifecycle;
 pub mod names;
 pub mod putback;
@@ -100,6 +103,7 @@ pub fn all() -> Vec<&'static Test> {
         abi_legacy::TESTS,
         abi_map::TESTS,
         abi_sync::TESTS,
+        csb::TESTS,
         names::TESTS,
         data_frames::TESTS,
         data_ring::TESTS,
@@ -116,6 +120,8 @@ pub fn all() -> Vec<&'static Test> {
         hostile_ring::TESTS,
         hostile_scribble::TESTS,
         hostile_slot::TESTS,
+        kloop::TESTS,
+        kloop_events::TESTS,
         tools::TESTS,
         lifecycle::TESTS,
         events::TESTS,
