@@ -26,30 +26,47 @@ void nm_device_put(struct device *dev)
 	put_device(dev);
 }
 
-void nm_dma_unmap(struct device *dev, const u64 *addr, u32 pages)
+/* A unit is 1 << order pages, physically contiguous; it is mapped as one. */
+static struct page *nm_unit(void *chunk, u32 unit, u32 order)
 {
-	while (pages--)
-		dma_unmap_page(dev, addr[pages], PAGE_SIZE, DMA_BIDIRECTIONAL);
+	return vmalloc_to_page(chunk + ((size_t)unit << (PAGE_SHIFT + order)));
 }
 
-int nm_dma_map(struct device *dev, void *chunk, u32 pages, u64 *addr)
+bool nm_chunk_contiguous(void *chunk, u32 units, u32 order)
 {
-	for (u32 i = 0; i < pages; i++) {
-		struct page *page = vmalloc_to_page(chunk + ((size_t)i << PAGE_SHIFT));
+	for (u32 i = 0; i < units; i++) {
+		unsigned long first = page_to_pfn(nm_unit(chunk, i, order));
 
-		addr[i] = dma_map_page(dev, page, 0, PAGE_SIZE, DMA_BIDIRECTIONAL);
+		for (u32 j = 1; j < 1U << order; j++)
+			if (page_to_pfn(nm_unit(chunk, (i << order) + j, 0)) != first + j)
+				return false;
+	}
+	return true;
+}
+
+void nm_dma_unmap(struct device *dev, const u64 *addr, u32 units, u32 order)
+{
+	while (units--)
+		dma_unmap_page(dev, addr[units], PAGE_SIZE << order, DMA_BIDIRECTIONAL);
+}
+
+int nm_dma_map(struct device *dev, void *chunk, u32 units, u32 order, u64 *addr)
+{
+	for (u32 i = 0; i < units; i++) {
+		addr[i] = dma_map_page(dev, nm_unit(chunk, i, order), 0, PAGE_SIZE << order,
+				       DMA_BIDIRECTIONAL);
 		if (dma_mapping_error(dev, addr[i])) {
-			nm_dma_unmap(dev, addr, i);
+			nm_dma_unmap(dev, addr, i, order);
 			return -ENOMEM;
 		}
 	}
 	return 0;
 }
 
-bool nm_dma_needs_sync(struct device *dev, const u64 *addr, u32 pages)
+bool nm_dma_needs_sync(struct device *dev, const u64 *addr, u32 units)
 {
-	while (pages--)
-		if (dma_need_sync(dev, addr[pages]))
+	while (units--)
+		if (dma_need_sync(dev, addr[units]))
 			return true;
 	return false;
 }

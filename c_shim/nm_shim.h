@@ -12,6 +12,7 @@
 #include "netmap_nic.h"
 
 struct vm_area_struct;
+struct nm_pin;
 
 /* netdev.c: interfaces of the caller's network namespace */
 struct net_device *nm_netdev_get(const char *name);
@@ -41,11 +42,18 @@ void *nm_chunk_alloc(u32 pages);
 void nm_chunk_free(void *chunk);
 struct device *nm_device_get(struct device *dev);
 void nm_device_put(struct device *dev);
-int nm_dma_map(struct device *dev, void *chunk, u32 pages, u64 *addr);
-void nm_dma_unmap(struct device *dev, const u64 *addr, u32 pages);
-bool nm_dma_needs_sync(struct device *dev, const u64 *addr, u32 pages);
+bool nm_chunk_contiguous(void *chunk, u32 units, u32 order);
+int nm_dma_map(struct device *dev, void *chunk, u32 units, u32 order, u64 *addr);
+void nm_dma_unmap(struct device *dev, const u64 *addr, u32 units, u32 order);
+bool nm_dma_needs_sync(struct device *dev, const u64 *addr, u32 units);
 void nm_dma_sync_for_cpu(struct device *dev, u64 addr, u32 len);
 void nm_dma_sync_for_device(struct device *dev, u64 addr, u32 len);
+
+/* pin.c: a program's own memory; as good as a chunk, which it outlives */
+int nm_pin_new(u64 user, u32 pages, struct nm_pin **out);
+void nm_pin_free(struct nm_pin *pin);
+void *nm_pin_addr(const struct nm_pin *pin);
+bool nm_pin_same(const struct nm_pin *a, const struct nm_pin *b);
 
 /* vma.c: a region as a mapping; pages come one by one, by fault */
 int nm_vma_init(struct vm_area_struct *vma, const void *region, u64 pages);

@@ -111,6 +111,11 @@ pub struct nm_nic_ops {
         unsafe extern "C" fn(cookie: *mut kernel::ffi::c_void, ns: *mut u64_) -> bool,
     >,
 }
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct nm_pin {
+    _unused: [u8; 0],
+}
 unsafe extern "C" {
     pub fn nm_netdev_get(name: *const kernel::ffi::c_char) -> *mut net_device;
 }
@@ -181,24 +186,40 @@ unsafe extern "C" {
     pub fn nm_device_put(dev: *mut device);
 }
 unsafe extern "C" {
+    pub fn nm_chunk_contiguous(chunk: *mut kernel::ffi::c_void, units: u32_, order: u32_) -> bool;
+}
+unsafe extern "C" {
     pub fn nm_dma_map(
         dev: *mut device,
         chunk: *mut kernel::ffi::c_void,
-        pages: u32_,
+        units: u32_,
+        order: u32_,
         addr: *mut u64_,
     ) -> kernel::ffi::c_int;
 }
 unsafe extern "C" {
-    pub fn nm_dma_unmap(dev: *mut device, addr: *const u64_, pages: u32_);
+    pub fn nm_dma_unmap(dev: *mut device, addr: *const u64_, units: u32_, order: u32_);
 }
 unsafe extern "C" {
-    pub fn nm_dma_needs_sync(dev: *mut device, addr: *const u64_, pages: u32_) -> bool;
+    pub fn nm_dma_needs_sync(dev: *mut device, addr: *const u64_, units: u32_) -> bool;
 }
 unsafe extern "C" {
     pub fn nm_dma_sync_for_cpu(dev: *mut device, addr: u64_, len: u32_);
 }
 unsafe extern "C" {
     pub fn nm_dma_sync_for_device(dev: *mut device, addr: u64_, len: u32_);
+}
+unsafe extern "C" {
+    pub fn nm_pin_new(user: u64_, pages: u32_, out: *mut *mut nm_pin) -> kernel::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn nm_pin_free(pin: *mut nm_pin);
+}
+unsafe extern "C" {
+    pub fn nm_pin_addr(pin: *const nm_pin) -> *mut kernel::ffi::c_void;
+}
+unsafe extern "C" {
+    pub fn nm_pin_same(a: *const nm_pin, b: *const nm_pin) -> bool;
 }
 unsafe extern "C" {
     pub fn nm_vma_init(

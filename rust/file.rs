@@ -11,6 +11,7 @@ mod ctrl;
 mod kloop;
 mod legacy;
 mod list;
+mod memory;
 mod nif;
 mod options;
 mod poll;
@@ -23,7 +24,6 @@ use kernel::sync::poll::PollTable;
 use kernel::sync::{new_mutex, Arc, ArcBorrow, Mutex};
 
 use crate::kring::Sync;
-use crate::mem::layout::PAGE;
 use crate::mem::region::Region;
 use crate::os::chardev::{CharDevice, Mapped};
 use crate::os::eopnotsupp;
@@ -167,7 +167,7 @@ impl CharDevice for File {
         Ok(Mapped {
             // It stays until the file is released, which the mapping prevents.
             region: Arc::as_ptr(region),
-            pages: (region.layout().memsize() / PAGE) as u64,
+            pages: region.pages().ok_or(EINVAL)?,
         })
     }
 }

@@ -17,6 +17,7 @@ pub(crate) mod eventfd;
 pub(crate) mod irqlock;
 pub(crate) mod netdev;
 pub(crate) mod nic;
+pub(crate) mod pin;
 pub(crate) mod sent;
 pub(crate) mod skb;
 pub(crate) mod trace;

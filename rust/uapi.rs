@@ -40,6 +40,9 @@ pub(crate) const MAX_FRAGS: usize = 64;
 /// Ring flag: stamp the ring at every sync, whatever the default is.
 pub(crate) const NR_TIMESTAMP: u32 = 2;
 
+/// `netmap_if` flag: the port's memory region is not the default one.
+pub(crate) const NI_PRIV_MEM: u32 = 1;
+
 /// Which rings a registration binds (`nr_mode`, low bits of the legacy `nr_flags`).
 pub(crate) mod mode {
     #![allow(missing_docs)]
@@ -69,6 +72,8 @@ pub(crate) mod flag {
     pub(crate) const PUTBACK: u64 = 0x100_0000;
     /// Ours: bind no NIC ring yet; queues are added at run time.
     pub(crate) const NO_RINGS: u64 = 0x200_0000;
+    /// Ours: a memory region of the fd's own.
+    pub(crate) const PRIVATE_MEM: u64 = 0x400_0000;
 }
 
 /// Longest name in a legacy request, with its NUL.

@@ -14,6 +14,7 @@ use crate::mem::layout::MAX_RING_OFS;
 use crate::mem::region::Region;
 use crate::os::chunk::Chunk;
 use crate::port::select::Counts;
+use crate::uapi::NI_PRIV_MEM;
 
 /// A `netmap_if`.
 pub(crate) struct Nif {
@@ -39,6 +40,9 @@ impl Nif {
         let word = u128::from_le_bytes(name);
         nif.ni_name[0].set(word as u64);
         nif.ni_name[1].set((word >> 64) as u64);
+        if region.is_private() {
+            nif.ni_flags.set(NI_PRIV_MEM);
+        }
         nif.ni_tx_rings.set(has.tx);
         nif.ni_rx_rings.set(has.rx);
         nif.ni_host_tx_rings.set(has.host_tx);

@@ -9,6 +9,7 @@ use kernel::error::Result;
 use kernel::prelude::*;
 
 use super::csb::Csb;
+use super::memory;
 use super::nif::Nif;
 use super::options::Options;
 use super::registered::Registered;
@@ -81,10 +82,7 @@ impl File {
             return Err(EBUSY);
         }
         let caller = Caller::current();
-        let named = match want.mem_id {
-            0 => None,
-            id => Some(Lease::get(&caller, id)?),
-        };
+        let named = memory::choose(&caller, want, options)?;
         if matches!(want.mode, mode::PIPE_MASTER | mode::PIPE_SLAVE) {
             return Err(EINVAL);
         }

@@ -44,11 +44,11 @@ pub(crate) const fn ring_bytes(slots: u32, meta: bool) -> usize {
 /// The whole is at most `u32::MAX` bytes, and the buffers are whole pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
-    ifs: u32,
-    rings: u32,
-    ring_pages: u32,
-    bufs: u32,
-    buf_shift: u32,
+    pub(super) ifs: u32,
+    pub(super) rings: u32,
+    pub(super) ring_pages: u32,
+    pub(super) bufs: u32,
+    pub(super) buf_shift: u32,
 }
 
 /// What a page of the mapping belongs to.
@@ -101,6 +101,11 @@ impl Layout {
     #[inline(always)]
     pub(crate) const fn buf_size(&self) -> usize {
         1usize.wrapping_shl(self.buf_shift)
+    }
+
+    /// A buffer is physically contiguous: in a page with others, or in `1 << order` pages.
+    pub(crate) const fn buf_order(&self) -> u32 {
+        self.buf_shift.saturating_sub(PAGE.trailing_zeros())
     }
 
     /// Where the rings begin.

@@ -2,21 +2,23 @@
 
 //! Regions: the pages behind the pools, who owns which buffer, and their DMA mappings.
 //!
-//! One region per user and network namespace, so that all ports of one user share buffers without
-//! copying and users cannot see each other's. Pages are allocated when a ring needs them, zeroed,
-//! and stay until the last fd of the region is released: a program may have them mapped.
+//! By default one region per user and network namespace, so that all ports of one user share buffers
+//! without copying and users cannot see each other's; on request one of the fd's own, or one in the
+//! program's own memory. Pages are allocated when a ring needs them, zeroed, and stay until the last
+//! fd of the region is released: a program may have them mapped.
 //!
 //! A region's lock is the innermost of all but the wait queues': fd, rtnl, port, ring, region.
+
+mod bufs;
 
 use kernel::error::Result;
 use kernel::prelude::*;
 use kernel::sync::{lock::mutex::MutexBackend, lock::Guard, new_mutex, Arc, Mutex};
 
-use super::layout::{Layout, Place, FIRST_BUF, PAGE};
-use super::owner::Owner;
+use super::layout::{Layout, Place, PAGE};
 use crate::kring::rx::RxRing;
-use crate::os::chunk::{Chunk, RawBytes};
-use crate::os::dma::{DmaDevice, DmaMap};
+use crate::os::chunk::Chunk;
+use crate::os::pin::Pinned;
 use crate::os::Caller;
 
 /// Whose a region is.
@@ -26,12 +28,24 @@ pub(crate) struct Key {
     netns: u64,
 }
 
+/// Whom a region serves, and whose memory it is.
+#[derive(Clone)]
+pub(crate) enum Kind {
+    /// All fds of its user that ask for nothing else.
+    Default,
+    /// One fd, and those that name it by id.
+    Private,
+    /// The same, in memory of the program's own.
+    External(Arc<Pinned>),
+}
+
 /// Memory that programs of one user map.
 #[pin_data]
 pub(crate) struct Region {
     /// `nr_mem_id` of requests.
     pub(crate) id: u16,
     key: Key,
+    kind: Kind,
     layout: Layout,
     #[pin]
     inner: Mutex<Inner>,
@@ -40,23 +54,12 @@ pub(crate) struct Region {
 /// The part under the region's lock. Fields are dropped in this order: mappings before pages.
 pub(crate) struct Inner {
     layout: Layout,
-    maps: KVec<DeviceMaps>,
-    chunks: KVVec<BufChunk>,
+    kind: Kind,
+    maps: KVec<bufs::DeviceMaps>,
+    chunks: KVVec<bufs::BufChunk>,
     free: KVVec<u32>,
     rings: KVec<RingObject>,
     ifs: KVec<IfObject>,
-}
-
-/// The region's buffers mapped for one device: one map per chunk, in the same order.
-struct DeviceMaps {
-    dev: DmaDevice,
-    maps: KVVec<DmaMap>,
-    users: u32,
-}
-
-struct BufChunk {
-    mem: Chunk,
-    owner: KVec<Owner>,
 }
 
 struct RingObject {
@@ -82,19 +85,43 @@ impl Key {
 }
 
 impl Region {
-    /// Is it this user's, and the one of that id (0: any)?
+    /// Is it this user's, and the one of that id (0: the default one)?
     pub(crate) fn is(&self, key: Key, mem_id: u16) -> bool {
-        self.key == key && (mem_id == 0 || self.id == mem_id)
+        self.key == key
+            && match mem_id {
+                0 => matches!(self.kind, Kind::Default),
+                id => self.id == id,
+            }
+    }
+
+    /// Is it this user's, and the one in that memory?
+    pub(crate) fn is_in(&self, key: Key, memory: &Pinned) -> bool {
+        self.key == key && matches!(&self.kind, Kind::External(mine) if mine.same(memory))
+    }
+
+    /// Is it for those alone who have asked for it?
+    pub(crate) fn is_private(&self) -> bool {
+        !matches!(self.kind, Kind::Default)
+    }
+
+    /// Pages of the mapping; `None`: the program has the memory already.
+    pub(crate) fn pages(&self) -> Option<u64> {
+        match self.kind {
+            Kind::External(_) => None,
+            Kind::Default | Kind::Private => Some((self.layout.memsize() / PAGE) as u64),
+        }
     }
 
     /// An empty region.
-    pub(crate) fn new(id: u16, key: Key, layout: Layout) -> impl PinInit<Self> {
+    pub(crate) fn new(id: u16, key: Key, kind: Kind, layout: Layout) -> impl PinInit<Self> {
         pin_init!(Region {
             id,
             key,
+            kind,
             layout,
             inner <- new_mutex!(Inner {
                 layout: *layout,
+                kind: kind.clone(),
                 maps: KVec::new(),
                 chunks: KVVec::new(),
                 free: KVVec::new(),
@@ -118,6 +145,9 @@ impl Region {
     /// Calls `f` with the chunk that page `pgoff` of the mapping is in, and the page's place there.
     pub(crate) fn with_page<R>(&self, pgoff: u64, f: impl FnOnce(&Chunk, usize) -> R) -> Option<R> {
         let inner = self.inner.lock();
+        if let Kind::External(_) = self.kind {
+            return None;
+        }
         match self.layout.place(pgoff)? {
             Place::If(i) => inner.ifs.get(i).map(|o| f(&o.mem, 0)),
             Place::Ring(i, page) => inner.rings.get(i).map(|o| f(&o.mem, page)),
@@ -127,6 +157,14 @@ impl Region {
 }
 
 impl Inner {
+    /// The pages at byte `offset` of the region; zeroed unless they are the program's.
+    fn chunk(&self, offset: usize, pages: usize) -> Result<Chunk> {
+        match &self.kind {
+            Kind::External(memory) => Chunk::of(memory, offset, pages),
+            Kind::Default | Kind::Private => Chunk::new(pages),
+        }
+    }
+
     /// A fresh, zeroed `netmap_if` and its number.
     ///
     /// # Errors
@@ -142,7 +180,8 @@ impl Inner {
         if i == self.layout.if_count() {
             return Err(ENOMEM);
         }
-        let mem = Arc::new(Chunk::new(1)?, GFP_KERNEL)?;
+        let mem = Arc::new(self.chunk(self.layout.if_offset(i), 1)?, GFP_KERNEL)?;
+        mem.clear();
         let object = IfObject {
             mem: mem.clone(),
             used: true,
@@ -180,7 +219,13 @@ impl Inner {
         if i == self.layout.ring_count() {
             return Err(ENOMEM);
         }
-        let mem = Arc::new(Chunk::new(pages)?, GFP_KERNEL)?;
+        let pages = match self.kind {
+            // They are there anyway, and the next ring in the object may need them.
+            Kind::External(_) => self.layout.ring_size() / PAGE,
+            Kind::Default | Kind::Private => pages,
+        };
+        let mem = Arc::new(self.chunk(self.layout.ring_offset(i), pages)?, GFP_KERNEL)?;
+        mem.clear();
         let object = RingObject {
             mem: mem.clone(),
             used: true,
@@ -208,158 +253,5 @@ impl Inner {
             object.used = false;
             object.ring = None;
         }
-    }
-
-    /// Maps all buffers, present and future, for a device.
-    ///
-    /// # Errors
-    ///
-    /// ENOMEM.
-    pub(crate) fn attach_device(&mut self, dev: &DmaDevice) -> Result {
-        if let Some(maps) = self.maps.iter_mut().find(|m| m.dev.same(dev)) {
-            maps.users += 1;
-            return Ok(());
-        }
-        let mut maps = KVVec::with_capacity(self.chunks.len(), GFP_KERNEL)?;
-        for chunk in &self.chunks {
-            maps.push(DmaMap::new(dev, &chunk.mem)?, GFP_KERNEL)?;
-        }
-        self.maps.push(
-            DeviceMaps {
-                dev: dev.clone(),
-                maps,
-                users: 1,
-            },
-            GFP_KERNEL,
-        )?;
-        Ok(())
-    }
-
-    /// Undoes one [`Inner::attach_device`]; the last one unmaps.
-    pub(crate) fn detach_device(&mut self, dev: &DmaDevice) {
-        if let Some(at) = self.maps.iter().position(|m| m.dev.same(dev)) {
-            self.maps[at].users -= 1;
-            if self.maps[at].users == 0 {
-                let _ = self.maps.remove(at);
-            }
-        }
-    }
-
-    /// Bus address of a buffer for an attached device, and whether it must be synced by hand.
-    pub(crate) fn bus(&self, dev: &DmaDevice, buf: u32) -> Option<(u64, bool)> {
-        let (chunk, at) = self.layout.buffer(buf)?;
-        let map = self
-            .maps
-            .iter()
-            .find(|m| m.dev.same(dev))?
-            .maps
-            .get(chunk)?;
-        Some((map.bus(at * self.layout.buf_size())?, map.needs_sync()))
-    }
-
-    /// Who holds a buffer; `None` for an index no buffer has.
-    pub(crate) fn owner(&self, buf: u32) -> Option<Owner> {
-        let (chunk, at) = self.layout.buffer(buf)?;
-        self.chunks.get(chunk)?.owner.get(at).copied()
-    }
-
-    /// Changes who holds a buffer.
-    pub(crate) fn set_owner(&mut self, buf: u32, owner: Owner) {
-        if let Some((chunk, at)) = self.layout.buffer(buf) {
-            let chunk = self.chunks.get_mut(chunk);
-            if let Some(place) = chunk.and_then(|c| c.owner.get_mut(at)) {
-                *place = owner;
-            }
-        }
-    }
-
-    /// The bytes of a buffer that was given out.
-    pub(crate) fn bytes(&self, buf: u32, len: usize) -> Option<RawBytes> {
-        let (chunk, at) = self.layout.buffer(buf)?;
-        let chunk = self.chunks.get(chunk)?;
-        if *chunk.owner.get(at)? == Owner::Free {
-            return None;
-        }
-        let size = self.layout.buf_size();
-        chunk.mem.bytes(at * size, len.min(size))
-    }
-
-    /// The 16 bits at byte `at` of a buffer, in network order.
-    pub(crate) fn be16(&self, buf: u32, at: usize) -> Option<u16> {
-        let (chunk, buffer) = self.layout.buffer(buf)?;
-        let offset = buffer * self.layout.buf_size() + at;
-        self.chunks.get(chunk)?.mem.be16(offset)
-    }
-
-    /// The first word of a buffer that was given out: extra buffers are chained through it.
-    pub(crate) fn link(&self, buf: u32) -> Option<&crate::shm::Shared<u32>> {
-        let (chunk, at) = self.layout.buffer(buf)?;
-        let chunk = self.chunks.get(chunk)?;
-        chunk.mem.word(at * self.layout.buf_size())
-    }
-
-    /// Takes a buffer from the pool, adding pages if it is empty.
-    ///
-    /// # Errors
-    ///
-    /// ENOMEM: all buffers are out, or no memory.
-    pub(crate) fn alloc_buf(&mut self, owner: Owner) -> Result<u32> {
-        if self.free.is_empty() {
-            self.populate()?;
-        }
-        let buf = self.free.pop().ok_or(ENOMEM)?;
-        self.set_owner(buf, owner);
-        Ok(buf)
-    }
-
-    /// Returns a buffer to the pool; one that is there already stays.
-    pub(crate) fn free_buf(&mut self, buf: u32) {
-        if self.owner(buf).is_some_and(|o| o != Owner::Free) {
-            self.set_owner(buf, Owner::Free);
-            // There is room: `populate` reserved it for every buffer there is.
-            let _ = self.free.push_within_capacity(buf);
-        }
-    }
-
-    /// Returns a buffer to the pool unless a descriptor may hold it.
-    pub(crate) fn free_loose(&mut self, buf: u32) {
-        if self.owner(buf) == Some(Owner::Loose) {
-            self.free_buf(buf);
-        }
-    }
-
-    /// Adds a run of buffers to the pool, mapped for every attached device.
-    pub(crate) fn populate(&mut self) -> Result {
-        let at = self.chunks.len();
-        let count = self.layout.chunk_bufs(at);
-        if count == 0 {
-            return Err(ENOMEM);
-        }
-        let first = at * self.layout.bufs_per_chunk();
-        // All that can fail comes first; what was done is undone by the loop's reverse below.
-        self.free
-            .reserve(first + count - self.free.len(), GFP_KERNEL)?;
-        self.chunks.reserve(1, GFP_KERNEL)?;
-        let chunk = BufChunk {
-            mem: Chunk::new(self.layout.chunk_pages(at))?,
-            owner: KVec::from_elem(Owner::Free, count, GFP_KERNEL)?,
-        };
-        for i in 0..self.maps.len() {
-            let mapped = DmaMap::new(&self.maps[i].dev, &chunk.mem)
-                .and_then(|map| Ok(self.maps[i].maps.push(map, GFP_KERNEL)?));
-            if let Err(e) = mapped {
-                for maps in self.maps.iter_mut() {
-                    maps.maps.truncate(at);
-                }
-                return Err(e);
-            }
-        }
-        self.chunks.push(chunk, GFP_KERNEL)?;
-        let first = first as u32;
-        // The last goes first, so that buffers are handed out in rising order.
-        for buf in (first.max(FIRST_BUF)..first + count as u32).rev() {
-            let _ = self.free.push_within_capacity(buf);
-        }
-        Ok(())
     }
 }

@@ -9,9 +9,14 @@ use kernel::error::Result;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
-use super::layout::Layout;
-use super::region::{Key, Region};
+use super::demand;
+use super::layout::{Layout, PAGE};
+use super::region::{Key, Kind, Region};
+use super::sizing::Unfit;
+use crate::os::chunk::Chunk;
+use crate::os::pin::Pinned;
 use crate::os::Caller;
+use crate::uapi::ctrl::PoolsInfo;
 
 kernel::sync::global_lock! {
     // SAFETY: Initialised by `init`, before the device can be opened.
@@ -46,36 +51,95 @@ impl core::ops::Deref for Lease {
     }
 }
 
+/// Leases the region that `is` it, or else the one `make` makes.
+fn lease(
+    is: impl Fn(&Region) -> bool,
+    make: impl FnOnce(u16) -> Result<Arc<Region>>,
+) -> Result<Lease> {
+    let mut registry = REGISTRY.lock();
+    if let Some(entry) = registry.iter_mut().find(|e| is(&e.region)) {
+        entry.fds += 1;
+        return Ok(Lease(entry.region.clone()));
+    }
+    let id = (1..=u16::MAX)
+        .find(|id| registry.iter().all(|e| e.region.id != *id))
+        .ok_or(ENOMEM)?;
+    let region = make(id)?;
+    registry.push(
+        Entry {
+            region: region.clone(),
+            fds: 1,
+        },
+        GFP_KERNEL,
+    )?;
+    Ok(Lease(region))
+}
+
+/// A region with its first buffers.
+fn make(id: u16, key: Key, kind: Kind, layout: Layout) -> Result<Arc<Region>> {
+    let region = Arc::pin_init(Region::new(id, key, kind, layout), GFP_KERNEL)?;
+    region.lock().populate()?;
+    Ok(region)
+}
+
 impl Lease {
-    /// The caller's default region, or the one it names by id: its own only.
+    /// The caller's default region, or the one it names by id: its own only. Takes rtnl.
     ///
     /// # Errors
     ///
     /// EINVAL: no region of the caller has that id. ENOMEM.
     pub(crate) fn get(caller: &Caller, mem_id: u16) -> Result<Self> {
         let key = Key::of(caller);
-        let mut registry = REGISTRY.lock();
-        let found = registry.iter_mut().find(|e| e.region.is(key, mem_id));
-        if let Some(entry) = found {
-            entry.fds += 1;
-            return Ok(Lease(entry.region.clone()));
-        }
-        if mem_id != 0 {
+        // Only looked at if the region is still to be made.
+        let (_, layout) = find(caller, mem_id)?;
+        lease(
+            |r| r.is(key, mem_id),
+            |id| match mem_id {
+                0 => make(id, key, Kind::Default, layout),
+                _ => Err(EINVAL),
+            },
+        )
+    }
+
+    /// A region of the fd's own, which other fds of the caller's user can name. Takes rtnl.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM.
+    pub(crate) fn private(caller: &Caller) -> Result<Self> {
+        let (key, layout) = (Key::of(caller), demand::layout());
+        lease(|_| false, |id| make(id, key, Kind::Private, layout))
+    }
+
+    /// A region in memory of the caller's own from user address `at` on, laid out as near to `ask`
+    /// as can be. All fds that name the same memory share it, as the first has it laid out.
+    ///
+    /// # Errors
+    ///
+    /// EINVAL: not page-aligned, or no region can be laid out so; large buffers in pages that do not
+    /// follow each other. EFAULT: no memory of the caller's. ENOMEM: too small, more than
+    /// RLIMIT_MEMLOCK, or no memory.
+    pub(crate) fn extmem(caller: &Caller, at: u64, ask: &PoolsInfo) -> Result<(Self, PoolsInfo)> {
+        let key = Key::of(caller);
+        if at % PAGE as u64 != 0 || ask.nr_memsize == 0 {
             return Err(EINVAL);
         }
-        let id = (1..=u16::MAX)
-            .find(|id| registry.iter().all(|e| e.region.id != *id))
-            .ok_or(ENOMEM)?;
-        let region = Arc::pin_init(Region::new(id, key, Layout::FLOOR), GFP_KERNEL)?;
-        region.lock().populate()?;
-        registry.push(
-            Entry {
-                region: region.clone(),
-                fds: 1,
-            },
-            GFP_KERNEL,
+        let layout = Layout::within(ask.nr_memsize, ask).map_err(|e| match e {
+            Unfit::Impossible => EINVAL,
+            Unfit::TooSmall => ENOMEM,
+        })?;
+        let pages = layout.memsize() / PAGE;
+        let memory = Arc::new(Pinned::new(at, pages)?, GFP_KERNEL)?;
+        let bufs = (layout.buf_count() * layout.buf_size()) / PAGE;
+        if !Chunk::of(&memory, layout.buf_pool(), bufs)?.contiguous(layout.buf_order()) {
+            return Err(EINVAL);
+        }
+        let lease = lease(
+            |r| r.is_in(key, &memory),
+            |id| make(id, key, Kind::External(memory.clone()), layout),
         )?;
-        Ok(Lease(region))
+        let info = lease.layout().pools_info(lease.id);
+        Ok((lease, info))
     }
 }
 
@@ -98,19 +162,23 @@ impl Drop for Lease {
     }
 }
 
-/// Id and layout of the caller's region that a request means; id 0 where it is the default, not yet
-/// in use.
+/// Id and layout of the caller's region that a request means. The default one need not be in use
+/// yet: its id is 0 then, and the layout the one it would get. Takes rtnl.
 ///
 /// # Errors
 ///
 /// EINVAL: no region of the caller has that id.
 pub(crate) fn find(caller: &Caller, mem_id: u16) -> Result<(u16, Layout)> {
     let key = Key::of(caller);
-    let registry = REGISTRY.lock();
-    let found = registry.iter().find(|e| e.region.is(key, mem_id));
-    match found {
-        Some(entry) => Ok((entry.region.id, *entry.region.layout())),
-        None if mem_id == 0 => Ok((0, Layout::FLOOR)),
-        None => Err(EINVAL),
+    {
+        let registry = REGISTRY.lock();
+        let found = registry.iter().find(|e| e.region.is(key, mem_id));
+        if let Some(entry) = found {
+            return Ok((entry.region.id, *entry.region.layout()));
+        }
+    }
+    match mem_id {
+        0 => Ok((0, demand::layout())),
+        _ => Err(EINVAL),
     }
 }

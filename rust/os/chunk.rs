@@ -7,20 +7,24 @@ use core::ptr::NonNull;
 
 use kernel::error::Result;
 use kernel::prelude::*;
+use kernel::sync::Arc;
 
+use super::pin::Pinned;
 use crate::ffi;
 use crate::mem::layout::PAGE;
 use crate::shm::{IfHeader, RingHeader, RxMeta, Shared, Slot, RING_OFS_OFFSET, SLOTS_OFFSET};
 
-/// Zeroed pages, contiguous in the kernel's address space.
+/// Pages, contiguous in the kernel's address space.
 ///
 /// # Invariants
 ///
-/// `ptr` is a page-aligned vmalloc area of `pages` pages that stays until drop. Programs may write
-/// to it at any time, so it is only ever seen through [`Shared`] cells or raw pointers.
+/// `ptr` is page-aligned and `pages` pages long, in a vmalloc area that stays until drop: its own, or
+/// that of `pinned`. Programs may write to it at any time, so it is only ever seen through
+/// [`Shared`] cells or raw pointers.
 pub(crate) struct Chunk {
     ptr: NonNull<u8>,
     pages: usize,
+    pinned: Option<Arc<Pinned>>,
 }
 
 // SAFETY: The area belongs to no thread, and all views of it are of `Sync` cells.
@@ -29,7 +33,7 @@ unsafe impl Send for Chunk {}
 unsafe impl Sync for Chunk {}
 
 impl Chunk {
-    /// Allocates `pages` pages, accounted to the calling process's memory cgroup.
+    /// Allocates `pages` zeroed pages, accounted to the calling process's memory cgroup.
     ///
     /// # Errors
     ///
@@ -41,7 +45,29 @@ impl Chunk {
         Ok(Chunk {
             ptr: NonNull::new(ptr.cast()).ok_or(ENOMEM)?,
             pages,
+            pinned: None,
         })
+    }
+
+    /// Pages of a program's memory from byte `offset` on, as the program left them.
+    ///
+    /// # Errors
+    ///
+    /// EINVAL: there are not so many.
+    pub(crate) fn of(pinned: &Arc<Pinned>, offset: usize, pages: usize) -> Result<Self> {
+        // INVARIANT: Part of `pinned`, which this object keeps.
+        Ok(Chunk {
+            ptr: pinned.range(offset, pages).ok_or(EINVAL)?,
+            pages,
+            pinned: Some(pinned.clone()),
+        })
+    }
+
+    /// Is every run of `1 << order` pages physically contiguous?
+    pub(crate) fn contiguous(&self, order: u32) -> bool {
+        let units = (self.pages >> order) as u32;
+        // SAFETY: The chunk has that many pages.
+        order == 0 || unsafe { ffi::nm_chunk_contiguous(self.as_ptr(), units, order) }
     }
 
     /// Pages in the run.
@@ -145,9 +171,11 @@ impl Chunk {
 
 impl Drop for Chunk {
     fn drop(&mut self) {
-        // SAFETY: Allocated by `nm_chunk_alloc`, freed once. Pages still mapped by a program keep
-        // their own references.
-        unsafe { ffi::nm_chunk_free(self.as_ptr()) };
+        if self.pinned.is_none() {
+            // SAFETY: Allocated by `nm_chunk_alloc`, freed once. Pages still mapped by a program
+            // keep their own references.
+            unsafe { ffi::nm_chunk_free(self.as_ptr()) };
+        }
     }
 }
 

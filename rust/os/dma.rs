@@ -72,30 +72,34 @@ impl Drop for DmaDevice {
 ///
 /// # Invariants
 ///
-/// `addr` has the bus address of each page of a chunk, mapped for `dev`.
+/// `addr` has the bus address of each unit of `1 << order` pages of a chunk, mapped for `dev`.
 pub(crate) struct DmaMap {
     dev: DmaDevice,
     addr: KVec<u64>,
+    order: u32,
     needs_sync: bool,
 }
 
 impl DmaMap {
-    /// Maps all pages of `chunk`, which the caller keeps longer than the map.
+    /// Maps all pages of `chunk`, which the caller keeps longer than the map, in units of
+    /// `1 << order` pages, each of which is physically contiguous.
     ///
     /// # Errors
     ///
     /// ENOMEM, also where the device cannot reach the memory.
-    pub(crate) fn new(dev: &DmaDevice, chunk: &Chunk) -> Result<Self> {
-        let pages = chunk.pages() as u32;
-        let mut addr = KVec::from_elem(0u64, chunk.pages(), GFP_KERNEL)?;
-        // SAFETY: The chunk has that many pages, and so has `addr` entries.
-        to_result(unsafe { ffi::nm_dma_map(dev.0, chunk.as_ptr(), pages, addr.as_mut_ptr()) })?;
+    pub(crate) fn new(dev: &DmaDevice, chunk: &Chunk, order: u32) -> Result<Self> {
+        let units = chunk.pages() >> order;
+        let mut addr = KVec::from_elem(0u64, units, GFP_KERNEL)?;
+        let (at, units) = (addr.as_mut_ptr(), units as u32);
+        // SAFETY: The chunk has that many units, and so has `addr` entries.
+        to_result(unsafe { ffi::nm_dma_map(dev.0, chunk.as_ptr(), units, order, at) })?;
         // SAFETY: The pages were just mapped.
-        let needs_sync = unsafe { ffi::nm_dma_needs_sync(dev.0, addr.as_ptr(), pages) };
+        let needs_sync = unsafe { ffi::nm_dma_needs_sync(dev.0, at, units) };
         // INVARIANT: Just mapped.
         Ok(DmaMap {
             dev: dev.clone(),
             addr,
+            order,
             needs_sync,
         })
     }
@@ -103,7 +107,9 @@ impl DmaMap {
     /// Bus address of the buffer at byte `offset` of the chunk.
     #[inline]
     pub(crate) fn bus(&self, offset: usize) -> Option<u64> {
-        Some(self.addr.get(offset / PAGE)? + (offset % PAGE) as u64)
+        let shift = PAGE.trailing_zeros() + self.order;
+        let inside = offset & ((1 << shift) - 1);
+        Some(self.addr.get(offset >> shift)? + inside as u64)
     }
 
     /// Must the CPU and the device be kept in step by hand (no coherent DMA, bounce buffers)?
@@ -115,6 +121,13 @@ impl DmaMap {
 impl Drop for DmaMap {
     fn drop(&mut self) {
         // SAFETY: Mapped in `new`, unmapped once.
-        unsafe { ffi::nm_dma_unmap(self.dev.0, self.addr.as_ptr(), self.addr.len() as u32) };
+        unsafe {
+            ffi::nm_dma_unmap(
+                self.dev.0,
+                self.addr.as_ptr(),
+                self.addr.len() as u32,
+                self.order,
+            )
+        };
     }
 }

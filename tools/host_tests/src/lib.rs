@@ -22,6 +22,7 @@ mod kring {
 mod mem {
     pub(crate) mod layout;
     pub(crate) mod owner;
+    pub(crate) mod sizing;
 }
 
 mod port {
@@ -42,4 +43,5 @@ mod tests {
     mod select;
     mod tx82599;
     mod txring;
+    mod sizing;
 }

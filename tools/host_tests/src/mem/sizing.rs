@@ -1,0 +1,1 @@
+../../../../rust/mem/sizing.rs
