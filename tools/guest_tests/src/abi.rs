@@ -62,6 +62,8 @@ pub const NO_TX_POLL: u64 = 0x2_0000;
 pub const PUTBACK: u64 = 0x100_0000;
 /// Ours: no NIC ring yet.
 pub const NO_RINGS: u64 = 0x200_0000;
+/// Ours: a memory region of the fd's own.
+pub const PRIVATE_MEM: u64 = 0x400_0000;
 
 pub const LEGACY_HW_RING: u16 = 0x4000;
 
@@ -244,6 +246,18 @@ wire! {
         @48 buf_offset: u64,
         @56 buf_total: u32,
         @60 buf_size: u32,
+    }
+}
+
+wire! {
+    /// `struct nmreq_opt_extmem`.
+    Extmem, 96 {
+        @0 next: u64,
+        @8 reqtype: u32,
+        @12 status: u32,
+        @16 size: u64,
+        @24 usrptr: u64,
+        @32 info: PoolsInfo,
     }
 }
 

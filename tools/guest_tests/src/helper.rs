@@ -12,6 +12,7 @@ use crate::frame::{mark, parse_udp};
 use crate::port::Port;
 use crate::sock::Flow;
 use crate::steer::ifname;
+use crate::tests::extmem;
 use anyhow::{bail, Context, Result};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
@@ -141,6 +142,12 @@ pub fn play(part: &[String]) -> Result<()> {
         "open" => say(&result(Fd::open().map(drop))),
         "unprivileged" => unprivileged(num(1)?),
         "kloop" => kloop(num(1)?),
+        "extmem" => {
+            let _port = extmem::hold(num(1)?)?;
+            say("ready")?;
+            until_told()
+        }
+        "memlock" => memlock(num(1)?),
         "idle" => {
             say("ready")?;
             until_told()
@@ -220,15 +227,34 @@ fn unprivileged(queue: u32) -> Result<()> {
     early
         .register(&ifname(), &mut none)
         .context("register without rings, as root")?;
-    drop_net_admin()?;
+    drop_capability(CAP_NET_ADMIN)?;
     say(&result(
         Fd::open().and_then(|fd| fd.register(&ifname(), &mut one_rx(queue))),
     ))?;
     say(&result(early.qadd(queue)))
 }
 
-fn drop_net_admin() -> Result<()> {
-    const CAP_NET_ADMIN: u32 = 12;
+/// May lock 4 MiB and no more; asks for regions in own memory.
+fn memlock(queue: u32) -> Result<()> {
+    let limit = libc::rlimit {
+        rlim_cur: 4 << 20,
+        rlim_max: 4 << 20,
+    };
+    // SAFETY: a structure that lives across the call.
+    if unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &limit) } != 0 {
+        bail!("setrlimit: {}", std::io::Error::last_os_error());
+    }
+    drop_capability(CAP_IPC_LOCK)?;
+    for len in [8 << 20, 2 << 20, 2 << 20] {
+        say(&result(extmem::under_limit(queue, len)?))?;
+    }
+    Ok(())
+}
+
+const CAP_NET_ADMIN: u32 = 12;
+const CAP_IPC_LOCK: u32 = 14;
+
+fn drop_capability(which: u32) -> Result<()> {
     const VERSION_3: u32 = 0x2008_0522;
     let mut header = [VERSION_3, 0];
     // effective, permitted, inheritable; low words, then high words
@@ -236,7 +262,7 @@ fn drop_net_admin() -> Result<()> {
     // SAFETY: both arrays have the sizes version 3 asks for.
     let got = unsafe { libc::syscall(libc::SYS_capget, header.as_mut_ptr(), data.as_mut_ptr()) };
     for word in &mut data[..3] {
-        *word &= !(1 << CAP_NET_ADMIN);
+        *word &= !(1 << which);
     }
     // SAFETY: as above.
     let set = unsafe { libc::syscall(libc::SYS_capset, header.as_mut_ptr(), data.as_ptr()) };

@@ -16,6 +16,7 @@ pub mod data_ring;
 pub mod data_select;
 pub mod data_wait;
 pub mod events;
+pub mod extmem;
 pub mod faults;
 pub mod hostile_ring;
 pub mod hostile_scribble;
@@ -110,6 +111,7 @@ pub fn all() -> Vec<&'static Test> {
         data_wait::TESTS,
         data_select::TESTS,
         data_buffers::TESTS,
+        extmem::TESTS,
         putback::TESTS,
         putback_ring::TESTS,
         queues_calls::TESTS,
