@@ -118,6 +118,7 @@ impl DataPath {
     fn card_round(&mut self) -> bool {
         let mut card = self.shared.card.polite();
         let now = self.shared.now();
+        card.tick(now);
         card.drain(TX_BUDGET, now);
         for f in self.inbox.frames() {
             card.receive(f);
@@ -179,6 +180,7 @@ impl DataPath {
 /// One batch of a generator, under one turn of the lock.
 fn burst(shared: &Shared, run: &mut Running, n: u64) {
     let mut card = shared.card.polite();
+    card.tick(shared.now());
     if run.gen.wait {
         run.gen
             .send(n, &mut run.again, |f| card.receive_if_ready(f));

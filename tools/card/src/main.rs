@@ -22,6 +22,7 @@ mod irq;
 mod logger;
 mod pci;
 mod phy;
+mod ptp;
 mod regs;
 mod rx;
 mod shared;

@@ -128,7 +128,9 @@ impl Shared {
     /// Does something to the card for somebody who waits, then wakes the data path if need be.
     pub fn with<R>(&self, f: impl FnOnce(&mut Card, u64) -> R) -> R {
         let mut card = self.card.urgent();
-        let r = f(&mut card, self.now());
+        let now = self.now();
+        card.tick(now);
+        let r = f(&mut card, now);
         let needed = self.bell.needed(&card);
         drop(card);
         if needed {

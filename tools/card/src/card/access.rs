@@ -60,6 +60,7 @@ impl Card {
             Kind::Ral => self.rx.filter.ral(i),
             Kind::Rah => self.rx.filter.rah(i),
             Kind::FdirFree => self.rx.fdir.free(),
+            Kind::Ptp(r) => self.rx.ptp.read(r, i),
             Kind::Stat(s) => self
                 .stat_regs
                 .read(offset, s, i, &self.counters, &self.regs),
@@ -121,6 +122,7 @@ impl Card {
             }
             Kind::RxQueue(r) => self.write_rx(i, r, v),
             Kind::TxQueue(r) => self.write_tx(i, r, v),
+            Kind::Ptp(r) => self.rx.ptp.write(r, i, v),
             Kind::Mta => self.rx.filter.set_mta(i, v),
             Kind::Vfta => self.rx.filter.set_vfta(i, v),
             Kind::Ral => self.rx.filter.set_ral(i, v),

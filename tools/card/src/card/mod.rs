@@ -143,6 +143,11 @@ impl Card {
         }
     }
 
+    /// What time it is, before anything that may take a timestamp.
+    pub fn tick(&mut self, now: u64) {
+        self.rx.ptp.tick(now);
+    }
+
     /// Takes a frame from the wire.
     pub fn receive(&mut self, f: &[u8]) {
         if self.phy.link {
@@ -187,6 +192,9 @@ impl Card {
     pub fn transmit(&mut self, budget: usize, out: &mut Outbox, now: u64) {
         self.tx
             .run(&self.dma, budget, &mut self.counters, |f| out.push(f));
+        if self.tx.take_stamp() {
+            self.rx.ptp.sent();
+        }
         if self.regs.get(at::HLREG0) & HLREG0_LPBK != 0 {
             for f in out.frames() {
                 self.rx

@@ -82,3 +82,63 @@ fn the_link_stops_reception_and_transmission() {
     assert_eq!(c.read(0x42a4), 0x7000_0000);
     assert_eq!(c.counters.link_changes, 2);
 }
+
+#[test]
+fn a_ptp_message_is_stamped_and_says_so() {
+    let mut c = Card::new(MAC, false);
+    c.dma = crate::dma::Dma::of_size(0x10_0000);
+    for i in 0..8 {
+        assert!(c.dma.write_desc(0x1000 + 16 * i, [0x10000 * (i + 1), 0]));
+    }
+    for (at, v) in [
+        (at::RXCTRL, 1),
+        (at::FCTRL, 0x700),
+        (0x1000, 0x1000),
+        (0x1008, 128),
+        (0x1028, 1 << 25),
+        (0x1018, 7),
+        (0x5188, 0x1a),        // TSYNCRXCTL: on, event messages of version 2
+        (0x5120, 319 << 16),   // RXMTRL
+        (0x8c14, 0x0100_0020), // TIMINCA: 32 units per 6.4 ns
+    ] {
+        c.write(at, v, 0);
+    }
+    c.tick(1000);
+    for first in [0, 8, 1] {
+        let mut body = [0; 44];
+        (body[0], body[1]) = (first, 2);
+        c.receive(&udp4([10, 0, 3, 2], [10, 0, 3, 1], 319, 319, &body));
+    }
+    let status = |i: u64| c.dma.read_desc(0x1000 + 16 * i).unwrap()[1] as u32;
+    let stamped = [0, 1, 2].map(|i| status(i) & (1 << 16) != 0);
+    assert_eq!(stamped, [true, false, false], "one latch, which is taken");
+    assert_eq!(c.read(0x51e8), 156 * 32);
+    assert_eq!(
+        (c.read(0x5188), c.read(0x51a4), c.read(0x5188)),
+        (0x1b, 0, 0x1a)
+    );
+}
+
+#[test]
+fn a_sent_frame_is_stamped_on_request() {
+    let mut c = Card::new(MAC, false);
+    c.dma = crate::dma::Dma::of_size(0x10_0000);
+    let cmd = 60 | (3 << 20) | (1 << 24) | (1 << 29);
+    assert!(c.dma.write_desc(0x1000, [0x10000, cmd]));
+    assert!(c.dma.write_desc(0x1010, [0x10000, cmd | (1 << 19)]));
+    for (at, v) in [
+        (at::DMATXCTL, 1),
+        (0x6000, 0x1000),
+        (0x6008, 128),
+        (0x6028, 1 << 25),
+        (0x8c00, 0x10), // TSYNCTXCTL
+        (0x6018, 1),
+    ] {
+        c.write(at, v, 0);
+    }
+    c.transmit(16, &mut Outbox::default(), 0);
+    assert_eq!(c.read(0x8c00), 0x10);
+    c.write(0x6018, 2, 0);
+    c.transmit(16, &mut Outbox::default(), 0);
+    assert_eq!((c.counters.tx_packets, c.read(0x8c00)), (2, 0x11));
+}

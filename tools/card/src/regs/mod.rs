@@ -8,6 +8,7 @@ mod table;
 use std::fmt::Write;
 
 use crate::pci::BAR0_SIZE;
+use crate::ptp::PtpReg;
 use crate::stats::Stat;
 
 /// What a register of a receive queue is.
@@ -81,6 +82,7 @@ pub enum Kind {
     FdirCtrl,
     FdirCmd,
     FdirFree,
+    Ptp(PtpReg),
     Stat(Stat),
     BenchGo,
     BenchDone,

@@ -4,6 +4,7 @@
 use super::Kind::{self, *};
 use super::{Reg, RxReg, TxReg};
 use crate::phy::ANLP1_ACTIVE;
+use crate::ptp::PtpReg as P;
 use crate::stats::Stat as S;
 
 const fn reg(name: &'static str, at: u32, reset: u32, kind: Kind, part: &'static str) -> Reg {
@@ -48,6 +49,7 @@ const FDIR: &str = "flow director";
 const MAC: &str = "MAC";
 const STAT: &str = "statistics";
 const MNG: &str = "management";
+const SYNC: &str = "time sync";
 const OWN: &str = "not on an 82599";
 
 const fn stat(name: &'static str, at: u32, s: S) -> Reg {
@@ -221,6 +223,18 @@ pub const ROWS: &[Reg] = &[
     // Security engines: ready, and fused off
     reg("SECTXSTAT", 0x08804, 3, Const, SEC),
     reg("SECRXSTAT", 0x08d04, 3, SecRxStat, SEC),
+    // PTP
+    reg("RXMTRL", 0x05120, 0, Ptp(P::RxMatch), SYNC),
+    array("ETQF", 0x05128, 4, 8, 0, Ptp(P::EtherType), SYNC),
+    reg("TSYNCRXCTL", 0x05188, 0, Ptp(P::RxControl), SYNC),
+    reg("RXSTMPH", 0x051a4, 0, Ptp(P::RxHigh), SYNC),
+    reg("RXSTMPL", 0x051e8, 0, Ptp(P::RxLow), SYNC),
+    reg("TSYNCTXCTL", 0x08c00, 0, Ptp(P::TxControl), SYNC),
+    reg("TXSTMPL", 0x08c04, 0, Ptp(P::TxLow), SYNC),
+    reg("TXSTMPH", 0x08c08, 0, Ptp(P::TxHigh), SYNC),
+    reg("SYSTIML", 0x08c0c, 0, Ptp(P::TimeLow), SYNC),
+    reg("SYSTIMH", 0x08c10, 0, Ptp(P::TimeHigh), SYNC),
+    reg("TIMINCA", 0x08c14, 0, Ptp(P::Increment), SYNC),
     // EEPROM, semaphores, management
     reg("EEC", 0x10010, 0, Eec, NVM),
     reg("EERD", 0x10014, 0, Eerd, NVM),

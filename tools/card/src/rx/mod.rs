@@ -14,6 +14,7 @@ pub mod rss;
 
 use crate::dma::Dma;
 use crate::faults::PortFault;
+use crate::ptp::Ptp;
 use crate::regs::{at, Regs};
 use crate::stats::{Counters, QUEUES};
 use buffer::Buffer;
@@ -23,6 +24,8 @@ use parse::{status, Parsed};
 use ring::{Refused, Ring, Verdict};
 use rss::Rss;
 
+/// Packet type: the number of an EtherType filter follows.
+const ETQF: u32 = 1 << 15;
 const PACKET_BUFFER: usize = 512 << 10;
 /// The least a frame has on the wire, without FCS.
 pub const MIN_FRAME: usize = 60;
@@ -35,6 +38,8 @@ pub struct Rx {
     pub rss: Rss,
     pub fdir: Fdir,
     pub rings: Vec<Ring>,
+    /// It stamps sent frames, too.
+    pub ptp: Ptp,
     buffer: Buffer,
     /// The ring at the head of the packet buffer is blocked (so that a stall is counted once).
     stalled: bool,
@@ -50,6 +55,7 @@ impl Rx {
             rss: Rss::new(),
             fdir: Fdir::new(regs),
             rings: vec![Ring::new(); QUEUES],
+            ptp: Ptp::default(),
             buffer: Buffer::new(PACKET_BUFFER),
             stalled: false,
             dirty: 0,
@@ -65,6 +71,7 @@ impl Rx {
         self.rss = Rss::new();
         self.fdir = Fdir::new(regs);
         self.rings.iter_mut().for_each(Ring::reset);
+        self.ptp.reset();
         self.buffer.clear();
         self.stalled = false;
         self.dirty = 0;
@@ -125,7 +132,11 @@ impl Rx {
             hash: if self.filter.hash { hash } else { 0 },
             status: p.status,
             vlan: p.vlan,
+            stamp: self.ptp.matches(f, &p),
         };
+        if let Some(i) = self.ptp.ether_type(f, &p) {
+            v.info = ETQF | ((i as u32) << 4);
+        }
         match hit {
             Hit::Off => {}
             Hit::Miss => c.fdir_miss += 1,
@@ -149,7 +160,10 @@ impl Rx {
     }
 
     /// Delivers a judged frame: to its ring, into the packet buffer, or nowhere.
-    pub fn deliver(&mut self, dma: &Dma, f: &[u8], v: Verdict, c: &mut Counters) {
+    pub fn deliver(&mut self, dma: &Dma, f: &[u8], mut v: Verdict, c: &mut Counters) {
+        if v.stamp && self.ptp.received() {
+            v.status |= status::TS;
+        }
         if self.buffer.is_empty() {
             c.count_rx(f);
             if !self.write(dma, f, &v, c) {

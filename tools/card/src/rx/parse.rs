@@ -24,6 +24,7 @@ pub mod status {
     pub const UDPCS: u32 = 0x10;
     pub const L4CS: u32 = 0x20;
     pub const IPCS: u32 = 0x40;
+    pub const TS: u32 = 1 << 16;
     pub const L4E: u32 = 1 << 30;
     pub const IPE: u32 = 1 << 31;
 }

@@ -25,6 +25,8 @@ pub struct Verdict {
     pub status: u32,
     /// The frame's tag, if it has one.
     pub vlan: Option<u16>,
+    /// A PTP message whose time is to be taken.
+    pub stamp: bool,
 }
 
 /// Why a frame was not written.

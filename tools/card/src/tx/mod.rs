@@ -15,6 +15,7 @@ const MAX_PACKET: usize = 300 << 10;
 /// Packets one queue may send before the next one's turn.
 const TURN: usize = 32;
 
+const CMD_STAMP: u32 = 1 << 19;
 const CMD_EOP: u32 = 1 << 24;
 const CMD_RS: u32 = 1 << 27;
 const CMD_DEXT: u32 = 1 << 29;
@@ -38,6 +39,8 @@ pub struct Tx {
     pending: u128,
     /// Queues that finished packets whose driver wants to know.
     dirty: u128,
+    /// A frame went whose time was asked for.
+    stamp: bool,
     turn: usize,
     offload: Offload,
     on: bool,
@@ -51,6 +54,7 @@ impl Tx {
             jobs: (0..QUEUES).map(|_| Job::default()).collect(),
             pending: 0,
             dirty: 0,
+            stamp: false,
             turn: 0,
             offload: Offload::default(),
             on: false,
@@ -91,6 +95,10 @@ impl Tx {
 
     pub fn take_dirty(&mut self) -> u128 {
         std::mem::take(&mut self.dirty)
+    }
+
+    pub fn take_stamp(&mut self) -> bool {
+        std::mem::take(&mut self.stamp)
     }
 
     /// Sends up to `budget` packets, giving every frame to `wire`.
@@ -135,6 +143,7 @@ impl Tx {
                 if !ok {
                     c.tx_bad += 1;
                 }
+                self.stamp |= ok && job.first.is_some_and(|(cmd, _)| cmd & CMD_STAMP != 0);
                 // Keep the allocation for the next packet.
                 self.jobs[q].bytes = job.bytes;
                 self.jobs[q].bytes.clear();
