@@ -11,6 +11,7 @@
 #include <linux/types.h>
 #include "netmap_nic.h"
 
+struct seq_file;
 struct vm_area_struct;
 struct nm_pin;
 
@@ -116,6 +117,10 @@ void nm_eventfd_signal(struct eventfd_ctx *ctx);
 int nm_user_get(unsigned long addr, u32 *word);
 int nm_user_put(unsigned long addr, u32 word);
 
+/* debugfs.c: listings in words */
+void nm_debugfs_add(void);
+void nm_debugfs_remove(void);
+
 /* os.c: the rest */
 extern struct module __this_module;
 void nm_write_barrier(void);
@@ -130,6 +135,8 @@ void nm_warn_compat(void);
 
 /* Rust, called by the C files above */
 void nm_rs_netdev_gone(struct net_device *dev);
+void nm_rs_show_rings(struct seq_file *m);
+void nm_rs_show_regions(struct seq_file *m);
 void *nm_rs_region_page(const void *region, u64 pgoff);
 
 #endif /* _NM_SHIM_H_ */

@@ -27,7 +27,7 @@ use crate::port::Port;
 use crate::uapi::ext::state;
 pub(crate) use ring::{Lent, Ring, Which};
 use table::Bound;
-pub(crate) use table::{Owner, Table};
+pub(crate) use table::{Owner, Row, Table};
 
 /// What the fds of an interface share.
 #[pin_data]
@@ -71,6 +71,16 @@ pub(crate) fn of(dev: &NetDev) -> Option<Arc<Adapter>> {
         .iter()
         .find(|a| a.with_dev(|d| d.is_some_and(|d| d.same(dev))));
     found.cloned()
+}
+
+/// All adapters now.
+pub(crate) fn all() -> Result<KVec<Arc<Adapter>>> {
+    let adapters = ADAPTERS.lock();
+    let mut list = KVec::with_capacity(adapters.len(), GFP_KERNEL)?;
+    for adapter in adapters.iter() {
+        list.push(adapter.clone(), GFP_KERNEL)?;
+    }
+    Ok(list)
 }
 
 /// An interface goes away or changes its namespace; rtnl is held by the notifier's caller.
@@ -181,6 +191,11 @@ impl Adapter {
             Which::HostTx(at) => table.show_host_tx(at),
             which => table.show(which),
         }
+    }
+
+    /// Calls `f` with what is known of each ring.
+    pub(crate) fn each(&self, f: impl FnMut(Row<'_>)) {
+        self.table.lock().each(f);
     }
 
     /// Unbinds all rings of an fd.

@@ -10,7 +10,7 @@
     clippy::all
 )]
 use kernel::bindings::{
-    device, eventfd_ctx, module, net_device, poll_table_struct, vm_area_struct,
+    device, eventfd_ctx, module, net_device, poll_table_struct, seq_file, vm_area_struct,
 };
 
 pub const NM_NIC_ABI: u32 = 3;
@@ -351,6 +351,12 @@ unsafe extern "C" {
     pub fn nm_user_put(addr: kernel::ffi::c_ulong, word: u32_) -> kernel::ffi::c_int;
 }
 unsafe extern "C" {
+    pub fn nm_debugfs_add();
+}
+unsafe extern "C" {
+    pub fn nm_debugfs_remove();
+}
+unsafe extern "C" {
     pub static mut __this_module: module;
 }
 unsafe extern "C" {
@@ -382,6 +388,12 @@ unsafe extern "C" {
 }
 unsafe extern "C" {
     pub fn nm_rs_netdev_gone(dev: *mut net_device);
+}
+unsafe extern "C" {
+    pub fn nm_rs_show_rings(m: *mut seq_file);
+}
+unsafe extern "C" {
+    pub fn nm_rs_show_regions(m: *mut seq_file);
 }
 unsafe extern "C" {
     pub fn nm_rs_region_page(

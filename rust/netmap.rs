@@ -25,12 +25,14 @@ mod os;
 mod port;
 mod ring;
 mod shm;
+mod show;
 mod uapi;
 
 use kernel::prelude::*;
 
 use crate::file::File;
 use crate::os::chardev::Registration;
+use crate::os::debugfs::Directory;
 use crate::os::netdev::Notifier;
 
 module! {
@@ -46,6 +48,7 @@ module! {
 struct Netmap {
     #[pin]
     device: Registration<File>,
+    debugfs: Directory,
     notifier: Notifier,
 }
 
@@ -54,6 +57,7 @@ impl kernel::InPlaceModule for Netmap {
         os::init_statics();
         try_pin_init!(Self {
             notifier: Notifier::register()?,
+            debugfs: Directory::new(),
             device <- Registration::new(c"netmap"),
         })
     }

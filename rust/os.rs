@@ -10,6 +10,7 @@
 
 pub(crate) mod chardev;
 pub(crate) mod chunk;
+pub(crate) mod debugfs;
 pub(crate) mod divert;
 pub(crate) mod dma;
 pub(crate) mod entry;

@@ -38,6 +38,18 @@ pub(crate) struct Table {
     pub(super) ports: KVec<Arc<Port>>,
 }
 
+/// A ring in a listing.
+pub(crate) struct Row<'a> {
+    /// Kind and number.
+    pub(crate) which: Which,
+    /// Its numbers.
+    pub(crate) status: Status,
+    /// Who has it first.
+    pub(crate) owner: Option<&'a Owner>,
+    /// Fds that have it.
+    pub(crate) fds: usize,
+}
+
 /// A place in the table that is kept free, so that nothing can fail once a ring has been taken.
 pub(crate) struct Place {
     which: Which,
@@ -144,6 +156,28 @@ impl Table {
         let found = self.bound.iter().find(is);
         let bound = found.or_else(|| self.stuck.iter().find(is))?;
         Some((bound.ring.status(), bound.owners.first().cloned()))
+    }
+
+    /// Calls `f` with each ring, those that fds have for themselves included.
+    pub(super) fn each(&self, mut f: impl FnMut(Row<'_>)) {
+        for bound in [&self.bound, &self.stuck].into_iter().flatten() {
+            f(Row {
+                which: bound.which,
+                status: bound.ring.status(),
+                owner: bound.owners.first().map(|o| &**o),
+                fds: bound.owners.len(),
+            });
+        }
+        for port in &self.ports {
+            if let Some(ring) = port.putback() {
+                f(Row {
+                    which: Which::HostTx(0),
+                    status: ring.status(),
+                    owner: Some(&port.owner),
+                    fds: 1,
+                });
+            }
+        }
     }
 
     /// Host TX ring number `at` of all there are: those of the port, in any order, then those that

@@ -51,6 +51,16 @@ impl core::ops::Deref for Lease {
     }
 }
 
+/// All regions now, and how many fds use each.
+pub(crate) fn all() -> Result<KVec<(Arc<Region>, u32)>> {
+    let registry = REGISTRY.lock();
+    let mut list = KVec::with_capacity(registry.len(), GFP_KERNEL)?;
+    for entry in registry.iter() {
+        list.push((entry.region.clone(), entry.fds), GFP_KERNEL)?;
+    }
+    Ok(list)
+}
+
 /// Leases the region that `is` it, or else the one `make` makes.
 fn lease(
     is: impl Fn(&Region) -> bool,

@@ -52,6 +52,18 @@ pub(crate) mod state {
     pub(crate) const RETURNING: u32 = 3;
     pub(crate) const STUCK: u32 = 4;
     pub(crate) const PARKED: u32 = 5;
+
+    /// In a word.
+    pub(crate) fn name(state: u32) -> &'static str {
+        match state {
+            KERNEL => "kernel",
+            LEAVING => "leaving",
+            NETMAP => "netmap",
+            RETURNING => "returning",
+            STUCK => "stuck",
+            _ => "parked",
+        }
+    }
 }
 
 /// Places in `nq_counter`.
@@ -71,6 +83,23 @@ pub(crate) mod counter {
     pub(crate) const DROP_STACK: usize = 10;
     pub(crate) const DROP_FULL: usize = 11;
     pub(crate) const DROP_LOST: usize = 12;
+
+    /// Their names, in order.
+    pub(crate) const NAMES: [&str; DROP_LOST + 1] = [
+        "packets",
+        "bytes",
+        "syncs",
+        "wakeups",
+        "ring_resets",
+        "bad_slots",
+        "drops",
+        "swaps",
+        "fragments",
+        "starts",
+        "drop_stack",
+        "drop_full",
+        "drop_lost",
+    ];
     pub(crate) const MAX: usize = 16;
 }
 
