@@ -6,6 +6,7 @@
 //! reference goes, its mappings included. Its lock is the outermost; it is held during requests
 //! and syncs, so those of one fd follow each other.
 
+mod agree;
 mod csb;
 mod ctrl;
 mod kloop;

@@ -103,10 +103,12 @@ impl Adapter {
             }
             Which::HostTx(_) => {
                 let ring = HostTx::new(region, slots, index as u16, index)?;
+                bid.options.offsets.inspect(|o| ring.set_offsets(*o));
                 (Ring::HostTx(ring), None)
             }
             Which::HostRx(_) => {
                 let ring = HostRx::new(region, slots, index as u16, wakers)?;
+                bid.options.offsets.inspect(|o| ring.set_offsets(*o));
                 (Ring::HostRx(ring), None)
             }
         })

@@ -117,11 +117,12 @@ impl Ring {
         each!(self, r => Arc::ptr_eq(r.region(), region))
     }
 
-    /// Was it made with these options?
+    /// Was it made with options that suit an fd that wants these?
     pub(super) fn has(&self, options: &RingOptions) -> bool {
         match self {
-            Ring::Rx(ring) => ring.options() == options,
-            Ring::HostTx(_) | Ring::HostRx(_) => true,
+            Ring::Rx(ring) => ring.options().suit(options),
+            Ring::HostTx(ring) => ring.offsets() == options.offsets,
+            Ring::HostRx(ring) => ring.offsets() == options.offsets,
         }
     }
 

@@ -8,6 +8,7 @@
 use kernel::error::Result;
 use kernel::prelude::*;
 
+use super::agree;
 use super::csb::Csb;
 use super::memory;
 use super::nif::Nif;
@@ -121,13 +122,14 @@ impl File {
         if !dev.may_admin() {
             return Err(EPERM);
         }
-        // A CSB is filled in when the rings are there.
-        options.check(|at| Csb::check(&selection, at))?;
-        options.all_honoured_but::<opt::Csb>()?;
         let lease = match named {
             Some(lease) => lease,
             None => Lease::get(&caller, 0)?,
         };
+        let ring_options = agree::ring_options(options, lease.layout(), info.rx_slots)?;
+        // A CSB is filled in when the rings are there.
+        options.check(|at| Csb::check(&selection, at))?;
+        options.all_honoured_but::<opt::Csb>()?;
         let nif = Nif::new(lease.clone(), dev.name(), numbers.has)?;
         let owner = Owner {
             caller,
@@ -136,6 +138,7 @@ impl File {
         let port = Port::open(dev, nic, hosts, owner, self.waiters.clone())?;
         // From here on `close` undoes.
         let mut reg = Registered::new(Some(port.clone()), nif, lease);
+        reg.options = ring_options;
         reg.exclusive = selection.exclusive;
         reg.no_tx_poll = want.flags & flag::NO_TX_POLL != 0;
         let bound = if (port.adapter.host_tx, port.adapter.host_rx) == hosts {

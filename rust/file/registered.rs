@@ -114,6 +114,7 @@ impl Registered {
             let region = Arc::clone(&self.lease);
             // As deep as an RX ring, all of which may have to go back; received on the same queue.
             let ring = HostTx::new(region, info.rx_slots, 0, rx.start)?;
+            self.options.offsets.inspect(|o| ring.set_offsets(*o));
             ring.name().set_ifindex(port.adapter.ifindex);
             self.nif.set_ring(Which::HostTx(0), Some(ring.offset()));
             port.set_putback(ring.clone());

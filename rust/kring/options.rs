@@ -19,6 +19,25 @@ pub(crate) struct Offsets {
 }
 
 impl Offsets {
+    /// What a program asks for, in buffers that have `room` bytes behind the highest offset at
+    /// most: offsets in the low `bits` of `slot.ptr` (0: in all), up to `max`, at first `initial`.
+    /// `None`: that cannot be.
+    pub(crate) fn agree(bits: u32, max: u64, initial: u64, room: u32) -> Option<Self> {
+        let mask = match bits {
+            0 | 64 => u64::MAX,
+            1..=63 => (1 << bits) - 1,
+            _ => return None,
+        };
+        if max > mask || max > u64::from(room) || initial > max {
+            return None;
+        }
+        Some(Offsets {
+            mask,
+            max: max as u32,
+            initial: initial as u32,
+        })
+    }
+
     /// The offset that a slot's `ptr` says; `None` beyond the highest.
     #[inline(always)]
     pub(crate) fn of(&self, ptr: u64) -> Option<u32> {
@@ -54,6 +73,12 @@ pub(crate) struct RingOptions {
 }
 
 impl RingOptions {
+    /// Can an fd that wants `other` use a ring made with these? Offsets are everybody's; metadata
+    /// that is not asked for does no harm.
+    pub(crate) fn suit(&self, other: &Self) -> bool {
+        self.offsets == other.offsets && (self.rx_meta || !other.rx_meta)
+    }
+
     /// How long the pieces are in which a NIC may write frames into buffers of `buf_size` bytes:
     /// what is left behind the highest offset, in whole KiB up to 16; `None` if that is nothing.
     pub(crate) const fn buf_len(&self, buf_size: u32) -> Option<u32> {

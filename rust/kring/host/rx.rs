@@ -104,7 +104,6 @@ impl HostRx {
 
     /// Lets frames begin elsewhere than at the start of their buffers; before a program has the
     /// ring, and before it is bound to what the stack sends.
-    #[expect(dead_code, reason = "for those who agree on options")]
     pub(crate) fn set_offsets(&self, offsets: Offsets) {
         self.shm.set_offsets(&offsets);
         self.state.lock().offsets = Some(offsets);
@@ -133,6 +132,11 @@ impl HostRx {
     /// Offset of the ring object in the region.
     pub(crate) fn offset(&self) -> usize {
         self.shm.offset()
+    }
+
+    /// Where frames begin in their buffers, as agreed.
+    pub(crate) fn offsets(&self) -> Option<Offsets> {
+        self.state.lock().offsets
     }
 
     /// What the listing shows.

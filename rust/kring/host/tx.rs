@@ -90,7 +90,6 @@ impl HostTx {
 
     /// Lets frames begin elsewhere than at the start of their buffers; before a program has the
     /// ring.
-    #[expect(dead_code, reason = "for those who agree on options")]
     pub(crate) fn set_offsets(&self, offsets: Offsets) {
         self.shm.set_offsets(&offsets);
         self.state.lock().offsets = Some(offsets);
@@ -109,6 +108,11 @@ impl HostTx {
     /// Offset of the ring object in the region.
     pub(crate) fn offset(&self) -> usize {
         self.shm.offset()
+    }
+
+    /// Where frames begin in their buffers, as agreed.
+    pub(crate) fn offsets(&self) -> Option<Offsets> {
+        self.state.lock().offsets
     }
 
     /// What the listing shows.

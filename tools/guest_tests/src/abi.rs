@@ -189,6 +189,18 @@ wire! {
 }
 
 wire! {
+    /// `struct nmreq_opt_offsets`.
+    OffsetsOpt, 56 {
+        @0 opt: Opt,
+        @24 max: u64,
+        @32 initial: u64,
+        @40 bits: u32,
+        @44 tx_align: u32,
+        @48 min_gap: u64,
+    }
+}
+
+wire! {
     /// `struct nmreq_opt_csb`.
     CsbOpt, 40 {
         @0 opt: Opt,

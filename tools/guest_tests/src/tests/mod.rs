@@ -5,6 +5,7 @@ pub mod abi_header;
 pub mod abi_info;
 pub mod abi_legacy;
 pub mod abi_map;
+pub mod abi_offsets;
 pub mod abi_options;
 pub mod abi_refused;
 pub mod abi_register;
@@ -98,6 +99,7 @@ pub fn all() -> Vec<&'static Test> {
     [
         abi_header::TESTS,
         abi_options::TESTS,
+        abi_offsets::TESTS,
         abi_register::TESTS,
         abi_refused::TESTS,
         abi_info::TESTS,

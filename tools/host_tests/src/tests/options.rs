@@ -72,3 +72,41 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn offsets_are_agreed_within_their_bits_and_the_buffer() {
+    let agree = |bits, max, initial| Offsets::agree(bits, max, initial, 1024);
+    let all = Offsets {
+        mask: u64::MAX,
+        max: 1024,
+        initial: 64,
+    };
+    assert_eq!(agree(0, 1024, 64), Some(all));
+    assert_eq!(agree(64, 1024, 64), Some(all));
+    assert_eq!(agree(11, 1024, 64).map(|o| o.mask), Some(0x7ff));
+    assert_eq!(agree(1, 1, 1).map(|o| o.mask), Some(1));
+    for refused in [
+        agree(65, 64, 0),
+        agree(u32::MAX, 64, 0),
+        agree(10, 1024, 0),
+        agree(0, 1025, 0),
+        agree(0, u64::MAX, 0),
+        agree(0, 1 << 32, 0),
+        agree(0, 64, 65),
+    ] {
+        assert_eq!(refused, None);
+    }
+}
+
+#[test]
+fn a_ring_suits_fds_with_its_offsets_and_no_more_metadata_than_it_has() {
+    let plain = RingOptions::default();
+    let meta = RingOptions {
+        rx_meta: true,
+        ..plain
+    };
+    assert!(plain.suit(&plain) && meta.suit(&meta) && meta.suit(&plain));
+    assert!(!plain.suit(&meta));
+    assert!(!plain.suit(&with(OFFSETS)) && !with(OFFSETS).suit(&plain));
+    assert!(with(OFFSETS).suit(&with(OFFSETS)));
+}
