@@ -7,6 +7,8 @@
 //! on to another ring; frames are written into it if no NIC ring can hold it, else into one of the
 //! slot's own.
 
+mod places;
+
 use kernel::error::Result;
 use kernel::prelude::*;
 use kernel::sync::{new_mutex, Arc, Mutex};
@@ -15,8 +17,7 @@ use super::divert::Lane;
 use super::{fill, free, status};
 use crate::kring::{Offsets, Shm, Status, Sync};
 use crate::mem::layout::ring_bytes;
-use crate::mem::owner::{Claim, Owner};
-use crate::mem::region::{Inner, Region};
+use crate::mem::region::Region;
 use crate::os::chunk::RawBytes;
 use crate::os::sent::Frame;
 use crate::os::trace::{self, RingName};
@@ -197,7 +198,7 @@ impl HostRx {
         let before = state.counters[counter::PACKETS];
         let outcome = match ring::check(p, state.hwcur, state.hwtail, self.shm.n) {
             Ok(Pointers { head, .. }) => {
-                state.hwcur = head;
+                self.take_back(state, head);
                 Sync::Done
             }
             Err(ring::Impossible) => {
@@ -266,74 +267,6 @@ impl HostRx {
         state.counters[counter::BYTES] += u64::from(len);
         state.counters[counter::FRAGS] += (pieces as u64).saturating_sub(1);
         pieces
-    }
-
-    /// Looks where the bytes of the next `count` slots go; returns how many have a place.
-    fn find_places(&self, state: &mut State, count: u32) -> u32 {
-        let room = state.room(&self.shm);
-        let State {
-            hwtail,
-            own,
-            places,
-            counters,
-            offsets,
-            ..
-        } = state;
-        let bad = counter::BAD_SLOTS;
-        let mut mem = self.region.lock();
-        places.clear();
-        for i in 0..count {
-            let at = advance(*hwtail, i, self.shm.n) as usize;
-            let (Some(slot), Some(own)) = (self.shm.slots().get(at), own.get_mut(at)) else {
-                break;
-            };
-            let named = slot.buf_idx.get();
-            let Some(buf) = Self::choose(&mut mem, named, *own, counters) else {
-                break;
-            };
-            let offset =
-                (offsets.as_ref()).map_or(0, |o| o.wanted(slot, &mut counters[bad]) as usize);
-            let place = mem.bytes(buf, offset + room as usize);
-            let Some(place) = place.and_then(|place| place.skip(offset)) else {
-                break;
-            };
-            if buf != named {
-                slot.buf_idx.set(buf);
-            }
-            *own = buf;
-            if places.push_within_capacity(place).is_err() {
-                break;
-            }
-        }
-        places.len() as u32
-    }
-
-    /// The buffer a slot that names `named` is filled with: one in no descriptor. `None`: not now.
-    fn choose(
-        mem: &mut Inner,
-        named: u32,
-        own: u32,
-        counters: &mut [u64; counter::MAX],
-    ) -> Option<u32> {
-        let fit = match mem.owner(named).map(Owner::claim) {
-            Some(Claim::Now) => true,
-            // A program that holds that slot has swapped the buffer here.
-            Some(Claim::From { ring, slot }) => match mem.ring(ring) {
-                Some(ring) => ring.yield_buffer(slot, named)?,
-                None => false,
-            },
-            Some(Claim::Refused) | None => false,
-        };
-        if fit {
-            mem.set_owner(named, Owner::Loose);
-            counters[counter::SWAPS] += u64::from(named != own);
-            return Some(named);
-        }
-        counters[counter::BAD_SLOTS] += 1;
-        if mem.owner(own) == Some(Owner::Loose) {
-            return Some(own);
-        }
-        mem.alloc_buf(Owner::Loose).ok()
     }
 }
 
