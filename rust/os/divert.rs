@@ -7,7 +7,6 @@ use core::mem::ManuallyDrop;
 
 use kernel::error::{to_result, Result};
 use kernel::ffi::c_void;
-use kernel::prelude::*;
 use kernel::sync::Arc;
 
 use super::netdev::NetDev;
