@@ -12,7 +12,7 @@ use crate::mem::{Mem, Nif, Slot};
 use crate::nic::Nic;
 use crate::port::{Port, DPORT, DPORT2, Q, Q2};
 use crate::setup::eventually;
-use crate::steer::{ifname, Rss, Rule};
+use crate::steer::{ifname, Mtu, Rss, Rule};
 use anyhow::{Context, Result};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +32,8 @@ tests! { "extmem":
     memory_the_program_does_not_have_gives_efault,
     more_than_rlimit_memlock_gives_enomem,
     large_buffers_in_small_pages_give_einval,
+    buffers_of_one_page_receive_frames,
+    large_buffers_in_huge_pages_receive_jumbo_frames_whole | flaps,
     private_region_is_not_the_default_one_and_can_be_named,
 }
 
@@ -422,6 +424,54 @@ fn large_buffers_in_small_pages_give_einval() -> Result<()> {
     let fd = Fd::open()?;
     let got = register(&fd, scattered.base() as u64, ask, &mut one_rx(Q)).0;
     want_errno("16 KiB buffers in small pages", got, libc::EINVAL)
+}
+
+fn buffers_of_one_page_receive_frames() -> Result<()> {
+    let _rss = Rss::without(&[Q])?;
+    let mem = anonymous(16 * MIB, 0)?;
+    let ask = PoolsInfo {
+        buf_size: 4096,
+        ..of_size(16 * MIB)
+    };
+    let (port, opt) = open_in(&mem, Q, ask)?;
+    want_eq("bytes of a buffer", opt.info.buf_size, 4096)?;
+    want_eq("nr_buf_size", port.ring(Q)?.buf_size, 4096)?;
+    let _rule = Rule::udp(DPORT, Q)?;
+    around(&Nic::open()?, &port, Q, DPORT)
+}
+
+/// Physically contiguous memory, as the usual file in hugetlbfs is.
+fn large_buffers_in_huge_pages_receive_jumbo_frames_whole() -> Result<()> {
+    let sysctl = "/proc/sys/vm/nr_hugepages";
+    std::fs::write(sysctl, "16")?;
+    let huge = anonymous(32 * MIB, libc::MAP_HUGETLB);
+    let result = huge.and_then(|mem| jumbo_in(&mem));
+    std::fs::write(sysctl, "0")?;
+    result
+}
+
+fn jumbo_in(mem: &Arc<Mem>) -> Result<()> {
+    let _rss = Rss::without(&[Q])?;
+    let _mtu = Mtu::set(9000)?;
+    let ask = PoolsInfo {
+        buf_size: 9000,
+        ..of_size(32 * MIB)
+    };
+    let (port, opt) = open_in(mem, Q, ask)?;
+    want_eq("bytes of a buffer", opt.info.buf_size, 16384)?;
+    let _rule = Rule::udp(DPORT, Q)?;
+    let nic = Nic::open()?;
+    let ring = port.ring(Q)?;
+    for seq in 0..ring.n + 20 {
+        nic.send(&udp_sized(DPORT, seq, 8900))?;
+        eventually("one slot for the frame", SOON, || {
+            port.fd.rxsync()?;
+            Ok(ring.space() > 0)
+        })?;
+        want_eq("slots", ring.space(), 1)?;
+        want_eq("the frame", ring.take(), vec![udp_sized(DPORT, seq, 8900)])?;
+    }
+    Ok(())
 }
 
 /// Our NR_PRIVATE_MEM; 1.3: NI_PRIV_MEM when a private allocator is used.
