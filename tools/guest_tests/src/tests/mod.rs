@@ -26,6 +26,7 @@ pub mod kloop;
 pub mod kloop_events;
 pub mod lifecycle;
 pub mod names;
+pub mod pages;
 pub mod putback;
 pub mod putback_ring;
 pub mod queues_calls;
@@ -114,6 +115,7 @@ pub fn all() -> Vec<&'static Test> {
         data_select::TESTS,
         data_buffers::TESTS,
         extmem::TESTS,
+        pages::TESTS,
         putback::TESTS,
         putback_ring::TESTS,
         queues_calls::TESTS,
