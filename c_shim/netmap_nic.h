@@ -83,7 +83,8 @@ struct nm_nic_ring {
  *	(it is then asked again at the next rebuild).  May sleep.
  * @stop: return only when nothing of the core touches @desc or @tail any more.
  *	May sleep.  Called only after a successful start().
- * @irq: the ring's vector fired.  Softirq context.
+ * @irq: the ring's vector fired.  Softirq context.  RX: only from start() to stop(),
+ *	and none is under way when stop() is called; it looks at @desc.
  * @gone: the device goes away; after it returns the driver forgets @priv and
  *	the core never calls give_rx() for it.  stop() came before.  May sleep.
  */

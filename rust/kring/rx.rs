@@ -23,7 +23,7 @@ use crate::mem::owner::Owner;
 use crate::mem::region::Region;
 use crate::nic::rx82599::Armed;
 use crate::os::dma::DmaDevice;
-use crate::os::nic::{Nic, NicRing};
+use crate::os::nic::{NextCell, Nic, NicRing};
 use crate::os::trace::RingName;
 use crate::os::wait::Wakers;
 use crate::uapi::ext::{counter, kind, state};
@@ -44,6 +44,8 @@ pub(crate) struct RxRing {
     buf_len: u32,
     state: Atomic<u32>,
     wakeups: Atomic<u64>,
+    /// Where interrupts see whether something has come.
+    next: NextCell,
     #[pin]
     hw: Mutex<Hw>,
 }
@@ -139,6 +141,7 @@ impl RxRing {
                 buf_len,
                 state: Atomic::new(state::LEAVING),
                 wakeups: Atomic::new(0),
+                next: NextCell::new(),
                 hw <- new_mutex!(Hw::new(), "netmap::RxRing::hw"),
             }),
             GFP_KERNEL,

@@ -72,6 +72,11 @@ pub(crate) struct Import {
     pub(crate) bytes: u64,
 }
 
+/// Has the NIC written back a descriptor with this status?
+pub(crate) fn is_done(status: u32) -> bool {
+    u64::from(status) & DD != 0
+}
+
 #[inline(always)]
 fn length(hi: u64, buf_size: u32) -> u32 {
     ((hi >> LENGTH_SHIFT) as u32 & 0xffff).min(buf_size)

@@ -10,7 +10,7 @@ use kernel::bindings;
 use kernel::error::{to_result, Result};
 use kernel::ffi::{c_int, c_void};
 use kernel::prelude::*;
-use kernel::sync::atomic::{Atomic, Relaxed};
+use kernel::sync::atomic::{Acquire, Atomic, Relaxed, Release};
 use kernel::sync::Arc;
 
 use super::dma::DmaDevice;
@@ -67,11 +67,15 @@ pub(crate) trait NicClient: Send + Sync + 'static {
     fn start(&self, ring: NicRing) -> Result;
     /// Nothing may touch the ring after this returns.
     fn stop(&self);
-    /// The ring's vector fired; softirq context. `head`: what [`NicRing::head`] says, of a TX ring
-    /// that is started.
-    fn irq(&self, head: Option<u32>);
+    /// The ring's vector fired; softirq context. `seen`, of a ring that is started: what
+    /// [`NicRing::head`] says on TX, the status that [`NextCell`] looks at on RX.
+    fn irq(&self, seen: Option<u32>);
     /// TX: where the head is seen from interrupts.
     fn head_cell(&self) -> Option<&HeadCell> {
+        None
+    }
+    /// RX: where the next descriptor is seen from interrupts.
+    fn next_cell(&self) -> Option<&NextCell> {
         None
     }
     /// The device has gone; no further call follows.
@@ -318,6 +322,52 @@ impl HeadCell {
     }
 }
 
+/// The descriptor of an RX ring that will be written back next, for its interrupts, which hold no
+/// lock.
+///
+/// # Invariants
+///
+/// `descs` is null or the ring's array of `count` descriptors. The driver calls `irq` between a
+/// successful start() and stop() alone, and stop() when none is under way (`c_shim/netmap_nic.h`),
+/// and nobody else looks.
+pub(crate) struct NextCell {
+    descs: Atomic<usize>,
+    count: Atomic<u32>,
+    next: Atomic<u32>,
+}
+
+impl NextCell {
+    /// Of no ring yet.
+    pub(crate) fn new() -> Self {
+        NextCell {
+            descs: Atomic::new(0),
+            count: Atomic::new(0),
+            next: Atomic::new(0),
+        }
+    }
+
+    /// The NIC writes descriptor `index` back next, once it is written itself.
+    #[inline(always)]
+    pub(crate) fn set(&self, index: u32) {
+        self.next.store(index, Release);
+    }
+
+    /// Status and errors of that descriptor.
+    ///
+    /// # Safety
+    ///
+    /// From `irq` only.
+    unsafe fn status(&self) -> Option<u32> {
+        let descs = self.descs.load(Acquire) as *const RxDesc;
+        let index = self.next.load(Acquire);
+        if descs.is_null() || index >= self.count.load(Relaxed) {
+            return None;
+        }
+        // SAFETY: In bounds; valid by the type invariant, as this is `irq`.
+        Some(unsafe { &*descs.add(index as usize) }.hi.get() as u32)
+    }
+}
+
 /// The table of C entry points of a client type.
 struct Calls<T>(PhantomData<T>);
 
@@ -337,10 +387,25 @@ impl<T: NicClient> Calls<T> {
         unsafe { &*private.cast::<T>() }
     }
 
+    /// Interrupts may look at `ring` from now on.
+    fn show_ring(client: &T, ring: &NicRing) {
+        // INVARIANT: As the driver promises.
+        if let Some(cell) = client.head_cell() {
+            cell.0.store(ring.head as usize, Relaxed);
+        }
+        if let Some(cell) = client.next_cell() {
+            cell.count.store(ring.count, Relaxed);
+            cell.descs.store(ring.desc.as_ptr() as usize, Release);
+        }
+    }
+
     /// The ring is not started any more.
-    fn forget_head(client: &T) {
+    fn hide_ring(client: &T) {
         if let Some(cell) = client.head_cell() {
             cell.0.store(0, Relaxed);
+        }
+        if let Some(cell) = client.next_cell() {
+            cell.descs.store(0, Relaxed);
         }
     }
 
@@ -365,14 +430,11 @@ impl<T: NicClient> Calls<T> {
         };
         // SAFETY: As the driver promises.
         let client = unsafe { Self::client(private) };
-        if let Some(cell) = client.head_cell() {
-            // INVARIANT: As the driver promises.
-            cell.0.store(nic_ring.head as usize, Relaxed);
-        }
+        Self::show_ring(client, &nic_ring);
         match client.start(nic_ring) {
             Ok(()) => 0,
             Err(e) => {
-                Self::forget_head(client);
+                Self::hide_ring(client);
                 e.to_errno()
             }
         }
@@ -385,7 +447,7 @@ impl<T: NicClient> Calls<T> {
         // SAFETY: As the driver promises.
         let client = unsafe { Self::client(private) };
         client.stop();
-        Self::forget_head(client);
+        Self::hide_ring(client);
     }
 
     /// # Safety
@@ -400,7 +462,9 @@ impl<T: NicClient> Calls<T> {
             // one word.
             (!head.is_null()).then(|| unsafe { head.read_volatile() })
         });
-        client.irq(head);
+        // SAFETY: This is `irq`.
+        let status = || client.next_cell().and_then(|cell| unsafe { cell.status() });
+        client.irq(head.or_else(status));
     }
 
     /// # Safety

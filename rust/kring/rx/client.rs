@@ -8,7 +8,7 @@ use kernel::sync::atomic::Relaxed;
 
 use super::RxRing;
 use crate::nic::rx82599::{self, Armed};
-use crate::os::nic::{NicClient, NicRing};
+use crate::os::nic::{NextCell, NicClient, NicRing};
 use crate::ring::{advance, distance, prev};
 use crate::uapi::ext::{counter, state};
 
@@ -47,6 +47,7 @@ impl NicClient for RxRing {
             }
         }
         kring.next_clean = 0;
+        self.next.set(0);
         kring.next_use = kernel % n;
         hw.reg_idx = nic.reg_idx;
         kring.counters[counter::STARTS] += 1;
@@ -64,9 +65,16 @@ impl NicClient for RxRing {
         self.wakers.wake();
     }
 
-    fn irq(&self, _head: Option<u32>) {
-        self.wakeups.add(1, Relaxed);
-        self.wakers.wake();
+    fn irq(&self, status: Option<u32>) {
+        // The vector is shared with TX: only what is received is news.
+        if status.is_none_or(rx82599::is_done) {
+            self.wakeups.add(1, Relaxed);
+            self.wakers.wake();
+        }
+    }
+
+    fn next_cell(&self) -> Option<&NextCell> {
+        Some(&self.next)
     }
 
     fn gone(&self) {

@@ -129,6 +129,7 @@ impl RxRing {
             self.describe(nic, kring, got.complete);
         }
         kring.next_clean = advance(kring.next_clean, got.complete, n);
+        self.next.set(kring.next_clean);
         kring.hwtail = advance(kring.hwtail, got.complete, n);
         kring.counters[counter::PACKETS] += u64::from(got.packets);
         kring.counters[counter::BYTES] += got.bytes;
