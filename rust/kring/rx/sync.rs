@@ -58,7 +58,7 @@ impl RxRing {
     }
 
     /// What both have in common. With impossible pointers nothing is taken back.
-    #[inline(always)]
+    #[inline(never)]
     fn exchange(&self, nic: &mut NicRing, kring: &mut Kring, p: Pointers) -> Sync {
         let n = self.shm.n;
         kring.counters[counter::SYNCS] += 1;
