@@ -22,6 +22,7 @@ use kernel::sync::atomic::{Atomic, Relaxed};
 use kernel::sync::{new_mutex, Arc, Mutex};
 
 use indices::Indices;
+use packet::Walk;
 
 use super::{Parts, RingOptions, Shm, Status};
 use crate::mem::layout::ring_bytes;
@@ -82,6 +83,12 @@ struct Kring {
     needs_sync: bool,
     /// Placed as [`counter`] says.
     counters: [u64; counter::MAX],
+}
+
+/// The parts of [`Kring`] beside a [`Walk`].
+struct Aside<'a> {
+    needs_sync: &'a mut bool,
+    counters: &'a mut [u64; counter::MAX],
 }
 
 impl Hw {
@@ -177,6 +184,26 @@ impl TxRing {
             let _ = kring.known.push_within_capacity(Armed::new(buf, bus));
         }
         Ok(())
+    }
+
+    /// The ring for those who fill descriptors, and what else they change.
+    #[inline(always)]
+    fn walk<'a>(&'a self, nic: &'a NicRing, kring: &'a mut Kring) -> (Walk<'a>, Aside<'a>) {
+        let walk = Walk {
+            slots: self.shm.slots(),
+            descs: nic.tx_descs(),
+            known: &mut kring.known,
+            at: &mut kring.at,
+            skipped: &mut kring.skipped,
+            dropping: &mut kring.dropping,
+            buf_size: self.shm.buf_size() as u32,
+            offsets: self.options.offsets.as_ref(),
+        };
+        let aside = Aside {
+            needs_sync: &mut kring.needs_sync,
+            counters: &mut kring.counters,
+        };
+        (walk, aside)
     }
 
     fn sync_for_device(&self, bus: u64) {

@@ -138,6 +138,12 @@ impl Layout {
         1usize.wrapping_shl(CHUNK_SHIFT.wrapping_sub(self.buf_shift))
     }
 
+    /// Where buffer number `i` of a run is in it.
+    #[inline(always)]
+    pub(crate) const fn buf_offset(&self, i: usize) -> usize {
+        i.wrapping_shl(self.buf_shift)
+    }
+
     /// Buffers in run `i`.
     pub(crate) fn chunk_bufs(&self, i: usize) -> usize {
         let before = i.saturating_mul(self.bufs_per_chunk());

@@ -9,7 +9,7 @@
 //!
 //! A region's lock is the innermost of all but the wait queues': fd, rtnl, port, ring, region.
 
-mod bufs;
+pub(crate) mod bufs;
 mod usage;
 
 use kernel::error::Result;

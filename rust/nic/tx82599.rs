@@ -75,16 +75,67 @@ pub(crate) fn export(
         {
             return false;
         }
-        let len = u64::from(len);
-        desc.addr.set(known.bus.wrapping_add(u64::from(offset)));
-        desc.cmd.set(DATA | EOP | len | (len << PAYLEN_SHIFT));
-        bytes = bytes.wrapping_add(len);
+        fill(desc, known, offset, len);
+        bytes = bytes.wrapping_add(u64::from(len));
         done += 1;
         true
     });
     total.packets = total.packets.wrapping_add(done as u32);
     total.bytes = total.bytes.wrapping_add(bytes);
     done
+}
+
+/// The same for packets whose buffer may be another than the slot's last, which is then looked up by
+/// `locate`, and known from then on; NS_BUF_CHANGED is heeded. Returns how many there were, and how
+/// many of them in other buffers.
+#[inline(always)]
+pub(crate) fn export_swapped(
+    descs: &[TxDesc],
+    slots: &[Slot],
+    known: &mut [Armed],
+    buf_size: u32,
+    total: &mut Export,
+    offset: impl Fn(&Slot) -> Option<u32>,
+    mut locate: impl FnMut(u32) -> Option<u64>,
+) -> (usize, u32) {
+    let (mut done, mut swaps) = (0, 0u32);
+    let mut bytes = 0u64;
+    for ((desc, slot), known) in descs.iter().zip(slots).zip(known) {
+        let Some(offset) = offset(slot) else {
+            break;
+        };
+        let room = buf_size.wrapping_sub(offset).min(MAX_FRAME);
+        let word = slot.len_flags.get();
+        let len = word & !(u32::from(NS_BUF_CHANGED) << 16);
+        if len.wrapping_sub(MIN_SENT) > room.saturating_sub(MIN_SENT) {
+            break;
+        }
+        let buf = slot.buf_idx.get();
+        if !known.is(buf) {
+            let Some(bus) = locate(buf) else {
+                break;
+            };
+            *known = Armed::new(buf, bus);
+            swaps = swaps.wrapping_add(1);
+        }
+        if word != len {
+            slot.len_flags.set(len);
+        }
+        fill(desc, known, offset, len);
+        bytes = bytes.wrapping_add(u64::from(len));
+        done += 1;
+    }
+    total.packets = total.packets.wrapping_add(done as u32);
+    total.bytes = total.bytes.wrapping_add(bytes);
+    (done, swaps)
+}
+
+/// A descriptor for a whole packet.
+#[inline(always)]
+fn fill(desc: &TxDesc, known: &Armed, offset: u32, len: u32) {
+    let len = u64::from(len);
+    desc.addr.set(known.bus.wrapping_add(u64::from(offset)));
+    desc.cmd.set(DATA | EOP | len | (len << PAYLEN_SHIFT));
 }
 
 /// Does the hot loop take this slot? Only a hint: it looks again.

@@ -3,52 +3,47 @@
 //! Packets that need a second look: of several slots, with flags, in other buffers than the slots
 //! had, or impossible ones.
 
-use super::packet::{Fate, Walk};
-use super::{Kring, TxRing};
-use crate::mem::owner::Owner;
-use crate::mem::region::Inner;
+use super::packet::Fate;
+use super::{Aside, Kring, TxRing};
+use crate::mem::region::bufs::Given;
 use crate::nic::rx82599::Armed;
-use crate::nic::tx82599::{self, Export, Place};
+use crate::nic::tx82599::Export;
 use crate::os::nic::NicRing;
 use crate::shm::Slot;
 use crate::uapi::ext::counter;
 
 impl TxRing {
-    /// Sends or drops packets one by one, until one comes that the hot loop can do. False: the rest
-    /// is the beginning of a packet.
+    /// Sends or drops packets until one comes that the hot loop can do. False: the rest is the
+    /// beginning of a packet.
     #[cold]
     pub(super) fn send_others(&self, nic: &NicRing, kring: &mut Kring, total: &mut Export) -> bool {
         let mem = self.region.lock();
-        let slots = self.shm.slots();
-        while kring.at.filled() != 0 {
-            let Kring {
-                at,
-                known,
-                skipped,
-                dropping,
+        let Some(given) = mem.given(&self.dev) else {
+            return false;
+        };
+        let (
+            mut walk,
+            Aside {
                 needs_sync,
                 counters,
-            } = kring;
-            let mut walk = Walk {
-                slots,
-                descs: nic.tx_descs(),
-                at,
-                skipped,
-                dropping,
-            };
-            let fate = walk.packet(total, |at, slot| {
-                let known = known.get_mut(at)?;
+            },
+        ) = self.walk(nic, kring);
+        while walk.at.filled() != 0 {
+            if !*needs_sync {
+                let swaps = walk.swapped(total, |buf| match given.bus(buf) {
+                    Some((bus, false)) => Some(bus),
+                    _ => None,
+                });
+                counters[counter::SWAPS] += u64::from(swaps);
+                if walk.at.filled() == 0 {
+                    break;
+                }
+            }
+            let fate = walk.packet(total, |slot, known| {
                 let before = *known;
-                let bus = self.locate(&mem, slot, known, needs_sync)?;
+                let bus = self.locate(&given, slot, known, needs_sync);
                 counters[counter::SWAPS] += u64::from(before != *known);
-                let offset = match &self.options.offsets {
-                    Some(offsets) => offsets.of(slot.ptr.get())?,
-                    None => 0,
-                };
-                Some(Place {
-                    bus: bus.checked_add(u64::from(offset))?,
-                    room: (self.shm.buf_size() as u32).checked_sub(offset)?,
-                })
+                bus
             });
             match fate {
                 Fate::Waits => return false,
@@ -58,11 +53,8 @@ impl TxRing {
                 }
                 Fate::Sent | Fate::Rest => {}
             }
-            let next = at.hwcur as usize;
-            if let (Some(slot), Some(known)) = (slots.get(next), known.get(next)) {
-                if !*dropping && tx82599::plain(slot, known) {
-                    break;
-                }
+            if walk.is_plain() {
+                break;
             }
         }
         true
@@ -72,7 +64,7 @@ impl TxRing {
     /// it had.
     fn locate(
         &self,
-        mem: &Inner,
+        given: &Given<'_>,
         slot: &Slot,
         known: &mut Armed,
         needs_sync: &mut bool,
@@ -80,8 +72,7 @@ impl TxRing {
         let named = slot.buf_idx.get();
         if known.buf() != Some(named) {
             // Any that was given out, also one that an RX ring has: they are the same user's.
-            let given = mem.owner(named).is_some_and(|o| o != Owner::Free);
-            let Some((bus, sync)) = given.then(|| mem.bus(&self.dev, named)).flatten() else {
+            let Some((bus, sync)) = given.bus(named) else {
                 if let Some(buf) = known.buf() {
                     slot.buf_idx.set(buf);
                 }

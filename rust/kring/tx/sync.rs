@@ -4,7 +4,7 @@
 
 use kernel::sync::atomic::Relaxed;
 
-use super::{Kring, TxRing};
+use super::{Aside, Kring, TxRing};
 use crate::kring::Sync;
 use crate::nic::tx82599::{self, Export};
 use crate::os::nic::NicRing;
@@ -117,29 +117,15 @@ impl TxRing {
         self.nic.account_tx(nic, total.packets, total.bytes as u32);
     }
 
-    /// Packets of one slot and no flag whose buffer is known, until another comes.
+    /// Packets that need no thought, until another comes.
     #[inline(always)]
     fn send_plain(&self, nic: &NicRing, kring: &mut Kring, total: &mut Export) {
-        let slots = self.shm.slots();
-        let descs = nic.tx_descs();
-        let (at, known) = (&mut kring.at, &kring.known);
-        let buf_size = self.shm.buf_size() as u32;
-        let done = ring::runs(at.next_use, at.hwcur, at.n, at.filled(), |d, s, len| {
-            let to = s + len;
-            match (descs.get(d..d + len), slots.get(s..to), known.get(s..to)) {
-                (Some(d), Some(s), Some(k)) => {
-                    if kring.needs_sync {
-                        k.iter().for_each(|k| self.sync_for_device(k.bus));
-                    }
-                    match &self.options.offsets {
-                        None => tx82599::export(d, s, k, buf_size, total, |_| Some(0)),
-                        Some(o) => tx82599::export(d, s, k, buf_size, total, |s| o.of(s.ptr.get())),
-                    }
-                }
-                _ => 0,
+        let (mut walk, Aside { needs_sync, .. }) = self.walk(nic, kring);
+        walk.plain(total, |known| {
+            if *needs_sync {
+                known.iter().for_each(|k| self.sync_for_device(k.bus));
             }
         });
-        at.sent(done);
     }
 
     /// Asks for a report every part of the ring and at the end of the `written` descriptors from

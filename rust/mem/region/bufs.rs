@@ -5,7 +5,7 @@
 use kernel::error::Result;
 use kernel::prelude::*;
 
-use super::super::layout::FIRST_BUF;
+use super::super::layout::{Layout, FIRST_BUF};
 use super::super::owner::Owner;
 use super::Inner;
 use crate::os::chunk::{Chunk, RawBytes};
@@ -24,7 +24,37 @@ pub(super) struct BufChunk {
     owner: KVec<Owner>,
 }
 
+/// The buffers that were given out, as one device sees them: for loops that look up many.
+pub(crate) struct Given<'a> {
+    layout: &'a Layout,
+    chunks: &'a [BufChunk],
+    maps: &'a [DmaMap],
+}
+
+impl Given<'_> {
+    /// Bus address of a buffer, and whether it must be synced by hand.
+    #[inline(always)]
+    pub(crate) fn bus(&self, buf: u32) -> Option<(u64, bool)> {
+        let (chunk, at) = self.layout.buffer(buf)?;
+        if *self.chunks.get(chunk)?.owner.get(at)? == Owner::Free {
+            return None;
+        }
+        let map = self.maps.get(chunk)?;
+        Some((map.bus(self.layout.buf_offset(at))?, map.needs_sync()))
+    }
+}
+
 impl Inner {
+    /// The buffers that were given out, for an attached device.
+    pub(crate) fn given(&self, dev: &DmaDevice) -> Option<Given<'_>> {
+        let maps = &self.maps.iter().find(|m| m.dev.same(dev))?.maps;
+        Some(Given {
+            layout: &self.layout,
+            chunks: &self.chunks,
+            maps,
+        })
+    }
+
     /// Maps all buffers, present and future, for a device.
     ///
     /// # Errors

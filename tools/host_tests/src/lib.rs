@@ -41,7 +41,7 @@ mod tests {
     mod rx82599;
     mod rx_meta;
     mod select;
+    mod sizing;
     mod tx82599;
     mod txring;
-    mod sizing;
 }
