@@ -5,10 +5,11 @@
  *
  * This file is included at the end of ixgbe_main.c, because it is made of that
  * file's own steps (stop a ring, clean it, program it).  It holds the hooks that
- * keep the rest of the driver off a queue that is out; _tx.c has the spare TX queues,
- * _divert.c the kernel's own transmissions, _stats.c counters and timestamps; _ops.c,
- * included last, takes and gives RX queues and is what the core calls.  The states of a queue
- * are in ixgbe_netmap.h.  take, give, down and gone run under rtnl.
+ * keep the rest of the driver off a queue that is out.  _modes.c says what cannot be
+ * mixed with that; _spare.c and _tx.c have the TX queues, _divert.c the kernel's own
+ * transmissions, _stats.c counters and timestamps; _ops.c, included last, takes and
+ * gives RX queues and is what the core calls.  The states of a queue are in
+ * ixgbe_netmap.h.  take, give, down and gone run under rtnl.
  */
 #include "netmap_nic.h"
 
@@ -81,6 +82,10 @@ static void ixgbe_nm_to_kernel(struct ixgbe_adapter *adapter, struct ixgbe_ring 
 	ixgbe_nm_hold(adapter, q, false);
 }
 
+static bool ixgbe_nm_tx_out(const struct ixgbe_adapter *adapter, u32 q);
+
+#include "ixgbe_netmap_modes.c"
+#include "ixgbe_netmap_spare.c"
 #include "ixgbe_netmap_tx.c"
 #include "ixgbe_netmap_divert.c"
 
@@ -199,7 +204,7 @@ bool ixgbe_netmap_rx_fill(struct ixgbe_adapter *adapter, struct ixgbe_ring *ring
 	if (q < 0 || !test_bit(q, nm->user))
 		return false;
 
-	err = ixgbe_nm_start(adapter, ring, q);
+	err = ixgbe_nm_conflict(adapter) ? -EOPNOTSUPP : ixgbe_nm_start(adapter, ring, q);
 	nm->queue[q].err = err;
 	if (!err) {
 		/* pairs with test_bit_acquire in ixgbe_netmap_rx_irq */
@@ -311,40 +316,6 @@ void ixgbe_netmap_up(struct ixgbe_adapter *adapter)
 	for_each_set_bit(q, adapter->netmap.run, adapter->num_rx_queues)
 		ixgbe_nm_kick(adapter, adapter->rx_ring[q]);
 	ixgbe_nm_tx_up(adapter);
-}
-
-/* ---- hooks: what has to wait ---------------------------------------------------- */
-
-/* Is a queue out?  Says in the log why the request is refused. */
-bool ixgbe_netmap_busy(const struct ixgbe_adapter *adapter, const char *what)
-{
-	unsigned int q = find_first_bit(adapter->netmap.out, IXGBE_NETMAP_QUEUES);
-	const char *kind = "RX";
-
-	if (q >= IXGBE_NETMAP_QUEUES) {
-		kind = "TX";
-		for (q = 0; q < IXGBE_NETMAP_QUEUES; q++)
-			if (ixgbe_nm_tx_out(adapter, q))
-				break;
-	}
-	if (q >= IXGBE_NETMAP_QUEUES)
-		return false;
-	netdev_warn(adapter->netdev,
-		    "%s is refused while %s queue %u is with a netmap program; end that program first ('nmq' lists who has which queue)\n",
-		    what, kind, q);
-	return true;
-}
-
-/* Is this queue out, or stuck?  Then no AF_XDP socket can have it. */
-bool ixgbe_netmap_has(const struct ixgbe_adapter *adapter, u32 q)
-{
-	const struct ixgbe_netmap *nm = &adapter->netmap;
-
-	if (q >= IXGBE_NETMAP_QUEUES || (!test_bit(q, nm->out) && !test_bit(q, nm->hold)))
-		return false;
-	netdev_warn(adapter->netdev,
-		    "RX queue %u is with a netmap program; an AF_XDP socket cannot bind it\n", q);
-	return true;
 }
 
 #include "ixgbe_netmap_stats.c"

@@ -4,33 +4,6 @@
  * these calls that it finds by name.  Included by ixgbe_netmap_impl.c.
  */
 
-/* A mode that gives queues another meaning; NULL if there is none. */
-static const char *ixgbe_nm_conflict(const struct ixgbe_adapter *adapter)
-{
-	switch (adapter->hw.mac.type) {
-	case ixgbe_mac_82599EB:
-	case ixgbe_mac_X540:
-	case ixgbe_mac_X550:
-	case ixgbe_mac_X550EM_x:
-	case ixgbe_mac_x550em_a:
-		break;
-	default:
-		/* an 82598 cannot stop one queue; an E610 resets itself without rtnl */
-		return "on this kind of card, only on 82599, X540 and X550";
-	}
-	if (adapter->flags & IXGBE_FLAG_VMDQ_ENABLED && !adapter->num_vfs)
-		return "while macvlans are offloaded ('ethtool -K DEV l2-fwd-offload off')";
-	if (adapter->flags & IXGBE_FLAG_SRIOV_ENABLED || adapter->num_vfs)
-		return "while SR-IOV is on (write 0 to the device's sriov_numvfs)";
-	if (adapter->flags & IXGBE_FLAG_DCB_ENABLED || adapter->hw_tcs > 1)
-		return "while traffic classes are on (DCB, or an mqprio qdisc in hardware)";
-	if (adapter->flags & IXGBE_FLAG_FCOE_ENABLED)
-		return "while FCoE is on (destroy the FCoE instance of the port)";
-	if (ixgbe_nm_stamps_all(adapter))
-		return "while the card timestamps all received frames ('hwstamp_ctl -i DEV -r 0')";
-	return NULL;
-}
-
 /* May this queue be taken?  0 or an errno of nm_nic_ops.take_*; changes nothing. */
 static int ixgbe_nm_may_take(const struct ixgbe_adapter *adapter, u32 q, bool tx)
 {

@@ -68,23 +68,6 @@ void ixgbe_netmap_ethtool_stats(const struct ixgbe_adapter *adapter, u32 num, u6
 
 /* ---- timestamps ----------------------------------------------------------------- */
 
-/* Does the card put a timestamp behind every frame?  Nobody takes it off for a program. */
-static bool ixgbe_nm_stamps_all(const struct ixgbe_adapter *adapter)
-{
-	return adapter->flags & IXGBE_FLAG_RX_HWTSTAMP_ENABLED &&
-	       !(adapter->flags & IXGBE_FLAG_RX_HWTSTAMP_IN_REGISTER);
-}
-
-/*
- * From ixgbe_ptp_hwtstamp_set: X550 and later turn every filter into the one that
- * stamps all frames, in the frame.
- */
-bool ixgbe_netmap_stamp_busy(const struct ixgbe_adapter *adapter)
-{
-	return adapter->hw.mac.type >= ixgbe_mac_X550 &&
-	       ixgbe_netmap_busy(adapter, "timestamping received frames on this kind of card");
-}
-
 /*
  * The 82599 and X540 latch one timestamp at a time; the next frame gets one when this
  * was read.  The driver's watchdog of the latch is told that somebody reads it.
