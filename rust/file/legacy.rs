@@ -16,7 +16,7 @@ use crate::os::Caller;
 use crate::port::name::PortName;
 use crate::port::Numbers;
 use crate::uapi::legacy::{ringid, NmReq};
-use crate::uapi::API;
+use crate::uapi::{mode, API};
 
 /// What a request with a command (`nr_cmd`) is about. Commands grew into the requests of NIOCCTRL.
 enum Command {
@@ -78,6 +78,10 @@ impl File {
                 req.nr_arg1 = 0;
                 return arg.write(req);
             }
+        }
+        if matches!(req.mode(), mode::PIPE_MASTER | mode::PIPE_SLAVE) {
+            // Here they are a suffix of the name, which NIOCCTRL would refuse so.
+            return Err(eopnotsupp());
         }
         let want = Want {
             name: &req.nr_name,

@@ -194,15 +194,12 @@ impl Registered {
         for ring in &self.host_tx {
             rings.push(Ring::HostTx(ring.clone()), GFP_KERNEL)?;
         }
-        let from = rings.len();
-        for ring in &self.rx {
-            rings.push(Ring::Rx(ring.clone()), GFP_KERNEL)?;
-        }
         // Queues may have joined in any order.
-        rings[from..].sort_unstable_by_key(|r| match r {
-            Ring::Rx(ring) => ring.queue,
-            _ => u32::MAX,
-        });
+        for queue in 0..self.nif.has().rx {
+            if let Some(ring) = self.rx.iter().find(|r| r.queue == queue) {
+                rings.push(Ring::Rx(ring.clone()), GFP_KERNEL)?;
+            }
+        }
         for ring in &self.host_rx {
             rings.push(Ring::HostRx(ring.clone()), GFP_KERNEL)?;
         }

@@ -28,6 +28,7 @@ tests! { "abi":
     legacy_unknown_cmd_gives_einval,
     legacy_bridge_cmds_give_eopnotsupp,
     legacy_vnet_header_cmds_are_those_of_port_hdr,
+    legacy_pipe_modes_give_eopnotsupp,
     legacy_ptnetmap_cmds_give_enomem,
     legacy_null_argument_gives_an_error,
 }
@@ -312,6 +313,19 @@ fn legacy_vnet_header_cmds_are_those_of_port_hdr() -> Result<()> {
         libc::ENXIO,
     )?;
     want_errno("the fd is not registered", fd.rxsync(), libc::ENXIO)
+}
+
+/// 1.9: pipe modes mean a suffix of the name, and there are no pipes.
+fn legacy_pipe_modes_give_eopnotsupp() -> Result<()> {
+    for mode in [PIPE_MASTER, PIPE_SLAVE] {
+        let mut req = rx_only(0, mode);
+        want_errno(
+            &format!("mode {mode}"),
+            Fd::open()?.regif(&mut req),
+            libc::EOPNOTSUPP,
+        )?;
+    }
+    Ok(())
 }
 
 /// 8/9 ptnetmap, removed: ENOMEM.

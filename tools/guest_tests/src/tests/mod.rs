@@ -10,6 +10,7 @@ pub mod abi_options;
 pub mod abi_refused;
 pub mod abi_register;
 pub mod abi_sync;
+pub mod compat;
 pub mod csb;
 pub mod data_buffers;
 pub mod data_frames;
@@ -108,6 +109,7 @@ pub fn all() -> Vec<&'static Test> {
         abi_map::TESTS,
         abi_sync::TESTS,
         csb::TESTS,
+        compat::TESTS,
         names::TESTS,
         data_frames::TESTS,
         data_ring::TESTS,
