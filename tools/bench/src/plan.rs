@@ -39,9 +39,16 @@ fn lines(options: &Options, driver: Driver) -> String {
     let mut plan = String::new();
     for burst in &options.bursts {
         // The ring always keeps a slot free, so it is longer than the burst.
-        let slots = (burst + 1).next_power_of_two().max(512);
+        let receives = (burst + 1).next_power_of_two().max(512);
+        // A sender's holds two.
+        let sends = (2 * burst + 1).next_power_of_two().clamp(512, 4096);
         let bursts = (options.packets / burst).max(1);
         for (case, _) in CASES.iter().filter(|(case, _)| wanted(case)) {
+            let slots = if case.starts_with("tx-") {
+                sends
+            } else {
+                receives
+            };
             let _ = writeln!(plan, "{case} {burst} {bursts} {slots}");
         }
     }

@@ -27,6 +27,12 @@ pub const CASES: &[(&str, &str)] = &[
         "nm_offload, all put back, stack drops at once",
     ),
     ("offload-udp", "nm_offload, all put back, to a UDP socket"),
+    ("tx-sync", "netmap sends, NIOCTXSYNC"),
+    ("tx-poll", "netmap sends, poll()"),
+    (
+        "tx-swap",
+        "netmap sends, another buffer in each slot, NIOCTXSYNC",
+    ),
 ];
 
 /// Figures of one case and burst, one element per boot.

@@ -9,6 +9,7 @@ use crate::nm::{self, Netmap, Poll, Style, Sync, Touch};
 use crate::offload::Offload;
 use crate::receive::{self, Received, Receiver};
 use crate::report::Log;
+use crate::transmit;
 use crate::udp::Udp;
 use crate::xdp::Xdp;
 use anyhow::{bail, Result};
@@ -27,7 +28,7 @@ pub fn calibrate(step: &Step, log: &mut Log) -> Result<()> {
 
 /// Do one step of the plan and report it.
 pub fn run(nic: &Nic, card: &mut Card, step: &Step, log: &mut Log) -> Result<()> {
-    if nic.set_rx_slots(step.slots)? {
+    if nic.set_slots(step.slots)? {
         nic.settle()?;
     }
     let own = nic.mac()?;
@@ -56,6 +57,9 @@ pub fn run(nic: &Nic, card: &mut Card, step: &Step, log: &mut Log) -> Result<()>
         }
         "nm-poll" | "nm-asleep" => netmap::<Poll>(nic, step, log),
         "nm-sync" => netmap::<Sync>(nic, step, log),
+        "tx-sync" => send(nic, card, transmit::Style::Sync, step, log),
+        "tx-poll" => send(nic, card, transmit::Style::Poll, step, log),
+        "tx-swap" => send(nic, card, transmit::Style::Swap, step, log),
         "nm-touch" => netmap::<Touch>(nic, step, log),
         "offload-count" => offload(nic, &["--count-only"], false, step, log),
         "offload-drop" => {
@@ -96,6 +100,20 @@ fn no_flap(nic: &Nic, changes: u64) -> Result<()> {
         0 => Ok(()),
         n => bail!("the link changed {n} times while the queue changed hands"),
     }
+}
+
+/// Netmap sends.
+fn send(
+    nic: &Nic,
+    card: &mut Card,
+    style: transmit::Style,
+    step: &Step,
+    log: &mut Log,
+) -> Result<()> {
+    let changes = nic.carrier_changes()?;
+    let sent = transmit::run(nic, card, style, step.burst, step.bursts)?;
+    report(step, sent, log);
+    no_flap(nic, changes)
 }
 
 /// nm_offload with these options.

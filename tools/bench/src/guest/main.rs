@@ -17,6 +17,7 @@ mod peek;
 mod receive;
 mod report;
 mod sys;
+mod transmit;
 mod udp;
 mod xdp;
 

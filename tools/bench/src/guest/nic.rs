@@ -128,18 +128,18 @@ impl Nic {
         }
     }
 
-    /// Make the receive ring `slots` long; returns whether it had another length.
-    pub fn set_rx_slots(&self, slots: u32) -> Result<bool> {
+    /// Make the rings `slots` long; returns whether they had another length.
+    pub fn set_slots(&self, slots: u32) -> Result<bool> {
         let mut param = RingParam {
             cmd: ETHTOOL_GRINGPARAM,
             ..RingParam::default()
         };
         self.ethtool(&mut param)?;
-        if param.rx == slots {
+        if (param.rx, param.tx) == (slots, slots) {
             return Ok(false);
         }
         param.cmd = ETHTOOL_SRINGPARAM;
-        param.rx = slots;
+        (param.rx, param.tx) = (slots, slots);
         self.ethtool(&mut param)?;
         Ok(true)
     }

@@ -31,9 +31,9 @@ pub struct Received {
 }
 
 /// Bursts before counting begins.
-const WARM_UP: u32 = 8;
+pub const WARM_UP: u32 = 8;
 /// Time the interrupt of a burst gets to arrive; it has come from another process.
-const INTERRUPT: Duration = Duration::from_micros(300);
+pub const INTERRUPT: Duration = Duration::from_micros(300);
 /// When a burst was not received after this time, something is wrong.
 const PATIENCE: Duration = Duration::from_secs(5);
 
