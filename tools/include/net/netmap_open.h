@@ -206,8 +206,8 @@ nm_find_rings(struct nm_desc *d)
 }
 
 /*
- * Open a port.  `req` may preset a request, `flags` holds NR_* and NM_OPEN_*,
- * `arg` a descriptor to inherit from.  NULL on failure, errno says why.
+ * Open a port.  `req` may preset a request, `flags` holds NR_*, NM_OPEN_* and
+ * NETMAP_NO_TX_POLL, `arg` a descriptor to inherit from.  NULL on failure, errno says why.
  */
 static inline struct nm_desc *
 nm_open(const char *ifname, const struct nmreq *req, uint64_t flags,
@@ -237,8 +237,10 @@ nm_open(const char *ifname, const struct nmreq *req, uint64_t flags,
 	}
 	d->req.nr_version = NETMAP_API;
 	d->req.nr_cmd = 0;
+	/* NETMAP_NO_TX_POLL and NETMAP_DO_RX_POLL are bits of the ring id. */
+	d->req.nr_ringid |= flags & (NETMAP_NO_TX_POLL | NETMAP_DO_RX_POLL);
 	/* 0x40000 and above are nm_open()'s own; ours come with the name. */
-	d->req.nr_flags |= (uint32_t)flags & 0x3ff00;
+	d->req.nr_flags |= (uint32_t)flags & 0x36f00;
 	if (arg) {
 		if (flags & NM_OPEN_ARG1)
 			d->req.nr_arg1 = arg->req.nr_arg1;

@@ -195,14 +195,20 @@ impl<'p> KernelLoop<'p> {
         let Some(thread) = self.thread.take() else {
             return Ok(());
         };
-        // A thread that is only just on its way in does not hear the first call.
-        while !thread.is_finished() {
-            let _ = request::ctrl_empty(
-                self.fd.as_fd(),
-                abi::NETMAP_REQ_SYNC_KLOOP_STOP,
-                &self.name,
-                Options::default(),
-            );
+        // One call is enough, also for a thread that is only just on its way in, but
+        // where a module forgets such a call it has to be repeated.
+        for round in 0u32.. {
+            if thread.is_finished() {
+                break;
+            }
+            if round % 100 == 0 {
+                let _ = request::ctrl_empty(
+                    self.fd.as_fd(),
+                    abi::NETMAP_REQ_SYNC_KLOOP_STOP,
+                    &self.name,
+                    Options::default(),
+                );
+            }
             thread::sleep(Duration::from_millis(1));
         }
         match thread.join() {

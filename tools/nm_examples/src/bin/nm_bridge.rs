@@ -62,9 +62,11 @@ impl<'p> Way<'p> {
         };
         if way.rx.is_empty() || way.tx.is_empty() {
             bail!(
-                "{} has no RX ring, or {} no TX ring",
+                "{} binds {} RX rings, {} {} TX rings: see --one-way",
                 from.ifname(),
-                to.ifname()
+                way.rx.len(),
+                to.ifname(),
+                way.tx.len()
             );
         }
         Ok(way)
