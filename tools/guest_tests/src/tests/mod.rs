@@ -28,6 +28,7 @@ pub mod kloop_events;
 pub mod lifecycle;
 pub mod names;
 pub mod pages;
+pub mod programs;
 pub mod putback;
 pub mod putback_ring;
 pub mod queues_calls;
@@ -35,6 +36,7 @@ pub mod queues_list;
 pub mod queues_owner;
 pub mod queues_rest;
 pub mod queues_traffic;
+pub mod rust_crate;
 pub mod tools;
 
 use anyhow::Result;
@@ -130,6 +132,8 @@ pub fn all() -> Vec<&'static Test> {
         hostile_slot::TESTS,
         kloop::TESTS,
         kloop_events::TESTS,
+        programs::TESTS,
+        rust_crate::TESTS,
         tools::TESTS,
         lifecycle::TESTS,
         events::TESTS,
