@@ -18,7 +18,9 @@ use kernel::error::Result;
 use kernel::prelude::*;
 use kernel::sync::{new_mutex, Arc, Mutex};
 
+use crate::kring::host::divert::Divert;
 use crate::kring::Status;
+use crate::os::divert::Diverted;
 use crate::os::netdev::NetDev;
 use crate::os::nic::Nic;
 use crate::os::wait::Waiters;
@@ -42,10 +44,21 @@ pub(crate) struct Adapter {
     pub(crate) host_tx: u32,
     /// Host RX rings; chosen by the first fd.
     pub(crate) host_rx: u32,
+    /// Where what the kernel sends goes, while it is diverted.
+    divert: Arc<Divert>,
     #[pin]
     dev: Mutex<Option<NetDev>>,
     #[pin]
     table: Mutex<Table>,
+    #[pin]
+    diversion: Mutex<Diversion>,
+}
+
+/// The fds that have all TX rings, and with them what the kernel sends.
+#[derive(Default)]
+struct Diversion {
+    fds: u32,
+    guard: Option<Diverted<Divert>>,
 }
 
 kernel::sync::global_lock! {
@@ -128,6 +141,7 @@ impl Adapter {
         adapters.reserve(1, GFP_KERNEL)?;
         let waiters = Arc::pin_init(Waiters::new(), GFP_KERNEL)?;
         let nic = Arc::new(nic, GFP_KERNEL)?;
+        let divert = Divert::new(hosts.1)?;
         let adapter = Arc::pin_init(
             pin_init!(Adapter {
                 ifindex: dev.ifindex(),
@@ -135,8 +149,10 @@ impl Adapter {
                 waiters,
                 host_tx: hosts.0,
                 host_rx: hosts.1,
+                divert,
                 dev <- new_mutex!(Some(dev), "netmap::Adapter::dev"),
                 table <- new_mutex!(Table::default(), "netmap::Adapter::table"),
+                diversion <- new_mutex!(Diversion::default(), "netmap::Adapter::diversion"),
             }),
             GFP_KERNEL,
         )?;
@@ -166,6 +182,41 @@ impl Adapter {
     /// Calls `f` with the interface, `None` if it has gone.
     pub(crate) fn with_dev<R>(&self, f: impl FnOnce(Option<&NetDev>) -> R) -> R {
         f(self.dev.lock().as_ref())
+    }
+
+    /// Another fd has all TX rings: what the kernel sends goes to the host RX rings.
+    ///
+    /// # Errors
+    ///
+    /// ENXIO: the interface has gone. Those of the driver.
+    pub(crate) fn divert(&self) -> Result {
+        let rtnl = Rtnl::lock();
+        let mut diversion = self.diversion.lock();
+        if diversion.guard.is_none() {
+            let divert = self.divert.clone();
+            diversion.guard =
+                Some(self.with_dev(|dev| {
+                    Diverted::begin(&self.nic, dev.ok_or(ENXIO)?, divert, &rtnl)
+                })?);
+        }
+        diversion.fds += 1;
+        Ok(())
+    }
+
+    /// Such an fd ends; after the last, the kernel transmits again.
+    pub(crate) fn undivert(&self) {
+        let rtnl = Rtnl::lock();
+        let mut diversion = self.diversion.lock();
+        diversion.fds -= 1;
+        if diversion.fds == 0 {
+            let guard = diversion.guard.take();
+            self.with_dev(|dev| {
+                // It ended when the interface went.
+                if let (Some(guard), Some(dev)) = (guard, dev) {
+                    guard.end(&self.nic, dev, &rtnl);
+                }
+            });
+        }
     }
 
     /// Unbinds a ring from an fd; with the last fd it goes back to the kernel, and has done so when
@@ -234,6 +285,9 @@ impl Adapter {
         let Some(dev) = self.dev.lock().take() else {
             return;
         };
+        if let Some(guard) = self.diversion.lock().guard.take() {
+            guard.end(&self.nic, &dev, rtnl);
+        }
         let bound = self.table.lock().take_all();
         for bound in bound {
             let ring = bound.ring.clone();

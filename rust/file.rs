@@ -87,6 +87,9 @@ impl File {
             return Err(EBUSY);
         }
         let mut result = Ok(());
+        for ring in &reg.tx {
+            result = errno(ring.sync()).and(result);
+        }
         if let Some(port) = &reg.port {
             for ring in &reg.host_tx {
                 result = errno(port.with_dev(|dev| ring.sync(dev))).and(result);

@@ -10,10 +10,10 @@ use super::{Adapter, Lent, Owner, Ring, Which};
 use crate::kring::host::rx::HostRx;
 use crate::kring::host::tx::HostTx;
 use crate::kring::rx::RxRing;
+use crate::kring::tx::TxRing;
 use crate::kring::{Parts, RingOptions};
 use crate::mem::layout::MAX_SLOTS;
 use crate::mem::region::Region;
-use crate::os::eopnotsupp;
 use crate::os::netdev::NetDev;
 use crate::os::nic::{PortInfo, Taken};
 use crate::os::wait::{Waiters, Wakers};
@@ -94,7 +94,12 @@ impl Adapter {
             options: *bid.options,
         };
         Ok(match which {
-            Which::Tx(_) => return Err(eopnotsupp()),
+            Which::Tx(_) => {
+                let ring = TxRing::new(parts(region, wakers))?;
+                let taken = Taken::take(&self.nic, dev, index, 0, ring.clone(), rtnl)
+                    .inspect_err(|_| ring.retire())?;
+                (Ring::Tx(ring), Some(Lent::Tx(taken)))
+            }
             Which::Rx(_) => {
                 let ring = RxRing::new(parts(region, wakers))?;
                 let taken = Taken::take(&self.nic, dev, index, ring.buf_len(), ring.clone(), rtnl)
@@ -109,6 +114,7 @@ impl Adapter {
             Which::HostRx(_) => {
                 let ring = HostRx::new(region, slots, index as u16, wakers)?;
                 bid.options.offsets.inspect(|o| ring.set_offsets(*o));
+                self.divert.bind(index, &ring)?;
                 (Ring::HostRx(ring), None)
             }
         })

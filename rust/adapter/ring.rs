@@ -8,6 +8,7 @@ use kernel::sync::Arc;
 use crate::kring::host::rx::HostRx;
 use crate::kring::host::tx::HostTx;
 use crate::kring::rx::RxRing;
+use crate::kring::tx::TxRing;
 use crate::kring::{RingOptions, Status, Sync};
 use crate::mem::region::Region;
 use crate::os::netdev::NetDev;
@@ -31,6 +32,8 @@ pub(crate) enum Which {
 /// A bound ring.
 #[derive(Clone)]
 pub(crate) enum Ring {
+    /// TX ring of the NIC.
+    Tx(Arc<TxRing>),
     /// Host TX ring.
     HostTx(Arc<HostTx>),
     /// RX ring of the NIC.
@@ -43,6 +46,8 @@ pub(crate) enum Ring {
 pub(crate) enum Lent {
     /// An RX queue.
     Rx(Taken<RxRing>),
+    /// A spare TX queue.
+    Tx(Taken<TxRing>),
 }
 
 impl Lent {
@@ -54,6 +59,7 @@ impl Lent {
     pub(super) fn give(self, nic: &Nic, dev: &NetDev, rtnl: &Rtnl) -> Result {
         match self {
             Lent::Rx(taken) => taken.give(nic, dev, rtnl),
+            Lent::Tx(taken) => taken.give(nic, dev, rtnl),
         }
     }
 }
@@ -62,6 +68,7 @@ impl Lent {
 macro_rules! each {
     ($ring:expr, $r:ident => $call:expr) => {
         match $ring {
+            Ring::Tx($r) => $call,
             Ring::HostTx($r) => $call,
             Ring::Rx($r) => $call,
             Ring::HostRx($r) => $call,
@@ -106,6 +113,7 @@ impl Ring {
     /// hwcur and hwtail too. `dev`: the port's interface, unless it has gone.
     pub(crate) fn sync_at(&self, dev: Option<&NetDev>, p: Pointers) -> (Sync, u32, u32) {
         match self {
+            Ring::Tx(ring) => ring.sync_at(p),
             Ring::HostTx(ring) => ring.sync_at(dev, p),
             Ring::Rx(ring) => ring.sync_at(p),
             Ring::HostRx(ring) => ring.sync_at(p),
@@ -120,6 +128,8 @@ impl Ring {
     /// Was it made with options that suit an fd that wants these?
     pub(super) fn has(&self, options: &RingOptions) -> bool {
         match self {
+            // Metadata is of RX rings.
+            Ring::Tx(ring) => ring.options().offsets == options.offsets,
             Ring::Rx(ring) => ring.options().suit(options),
             Ring::HostTx(ring) => ring.offsets() == options.offsets,
             Ring::HostRx(ring) => ring.offsets() == options.offsets,
@@ -129,6 +139,7 @@ impl Ring {
     /// Changes what the listing shows.
     pub(super) fn set_state(&self, state: u32) {
         match self {
+            Ring::Tx(ring) => ring.set_state(state),
             Ring::Rx(ring) => ring.set_state(state),
             Ring::HostTx(_) | Ring::HostRx(_) => (),
         }
@@ -137,6 +148,7 @@ impl Ring {
     /// Another fd has bound it: all who wait for shared rings are woken too.
     pub(super) fn share(&self) {
         match self {
+            Ring::Tx(ring) => ring.wakers().share(),
             Ring::Rx(ring) => ring.wakers().share(),
             Ring::HostRx(ring) => ring.wakers().share(),
             // Nobody waits for it: it always has room.
@@ -147,6 +159,7 @@ impl Ring {
     /// The ring is back, or was never the driver's: it may go.
     pub(super) fn retire(&self) {
         match self {
+            Ring::Tx(ring) => ring.retire(),
             Ring::Rx(ring) => ring.retire(),
             Ring::HostTx(_) | Ring::HostRx(_) => (),
         }
@@ -155,6 +168,7 @@ impl Ring {
     /// The interface has gone.
     pub(super) fn gone(&self) {
         match self {
+            Ring::Tx(ring) => ring.gone(),
             Ring::Rx(ring) => ring.gone(),
             Ring::HostRx(ring) => ring.gone(),
             // Its fds are told by their ports.

@@ -49,6 +49,14 @@ impl File {
         let mut events = 0;
         let out = wanted & OUT != 0;
         let push = out || !reg.no_tx_poll;
+        for ring in &reg.tx {
+            if out || (push && ring.pending()) {
+                events |= failed(ring.sync());
+            }
+            if out && ring.writable() {
+                events |= OUT;
+            }
+        }
         for ring in &reg.host_tx {
             if push && ring.pending() {
                 events |= failed(port.with_dev(|dev| ring.sync(dev)));

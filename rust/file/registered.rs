@@ -14,6 +14,7 @@ use crate::adapter::{Ring, Which};
 use crate::kring::host::rx::HostRx;
 use crate::kring::host::tx::HostTx;
 use crate::kring::rx::RxRing;
+use crate::kring::tx::TxRing;
 use crate::kring::RingOptions;
 use crate::mem::owner;
 use crate::mem::registry::Lease;
@@ -26,6 +27,8 @@ const MAX_EXTRA: u32 = 16384;
 
 /// A registered fd.
 pub(crate) struct Registered {
+    /// TX rings.
+    pub(crate) tx: KVec<Arc<TxRing>>,
     /// Host TX rings, among them one of its own to put packets back.
     pub(crate) host_tx: KVec<Arc<HostTx>>,
     /// RX rings, in the order they were bound.
@@ -38,6 +41,8 @@ pub(crate) struct Registered {
     pub(crate) shares: bool,
     /// What its NIC rings are made with.
     pub(crate) options: RingOptions,
+    /// What the kernel sends through the port is diverted for this fd too.
+    diverts: bool,
     /// poll() sends only when asked for POLLOUT.
     pub(crate) no_tx_poll: bool,
     /// No other fd may bind its rings.
@@ -53,6 +58,7 @@ pub(crate) struct Registered {
 impl Registered {
     pub(super) fn new(port: Option<Arc<Port>>, nif: Nif, lease: Lease) -> Self {
         Registered {
+            tx: KVec::new(),
             host_tx: KVec::new(),
             rx: KVec::new(),
             host_rx: KVec::new(),
@@ -62,6 +68,7 @@ impl Registered {
             no_tx_poll: false,
             exclusive: false,
             csb: None,
+            diverts: false,
             nif,
             extra: 0,
             lease,
@@ -108,7 +115,7 @@ impl Registered {
             host_rx,
             putback,
             exclusive,
-            divert: _,
+            divert,
         } = selection.clone();
         if putback {
             let region = Arc::clone(&self.lease);
@@ -116,6 +123,9 @@ impl Registered {
             let ring = HostTx::new(region, info.rx_slots, 0, rx.start)?;
             self.options.offsets.inspect(|o| ring.set_offsets(*o));
             ring.name().set_ifindex(port.adapter.ifindex);
+            if let Some(offsets) = self.options.offsets {
+                ring.set_offsets(offsets);
+            }
             self.nif.set_ring(Which::HostTx(0), Some(ring.offset()));
             port.set_putback(ring.clone());
             self.host_tx.push(ring, GFP_KERNEL)?;
@@ -125,6 +135,11 @@ impl Registered {
         self.bind_each(port, host_tx.map(Which::HostTx), exclusive)?;
         self.bind_each(port, rx.map(Which::Rx), exclusive)?;
         self.bind_each(port, host_rx.map(Which::HostRx), exclusive)?;
+        // Last: from now on what the kernel sends is the program's to deal with.
+        if divert {
+            port.adapter.divert()?;
+            self.diverts = true;
+        }
         Ok(())
     }
 
@@ -142,7 +157,7 @@ impl Registered {
 
     fn bind_one(&mut self, port: &Arc<Port>, which: Which, exclusive: bool) -> Result {
         match which {
-            Which::Tx(_) => (),
+            Which::Tx(_) => self.tx.reserve(1, GFP_KERNEL)?,
             Which::HostTx(_) => self.host_tx.reserve(1, GFP_KERNEL)?,
             Which::Rx(_) => self.rx.reserve(1, GFP_KERNEL)?,
             Which::HostRx(_) => self.host_rx.reserve(1, GFP_KERNEL)?,
@@ -152,6 +167,7 @@ impl Registered {
         self.shares |= shared;
         // There is room.
         match ring {
+            Ring::Tx(ring) => self.tx.push(ring, GFP_KERNEL)?,
             Ring::HostTx(ring) => self.host_tx.push(ring, GFP_KERNEL)?,
             Ring::Rx(ring) => self.rx.push(ring, GFP_KERNEL)?,
             Ring::HostRx(ring) => self.host_rx.push(ring, GFP_KERNEL)?,
@@ -191,6 +207,9 @@ impl Registered {
     /// All rings, in the order a `netmap_if` has them.
     pub(super) fn rings(&self) -> Result<KVec<Ring>> {
         let mut rings = KVec::new();
+        for ring in &self.tx {
+            rings.push(Ring::Tx(ring.clone()), GFP_KERNEL)?;
+        }
         for ring in &self.host_tx {
             rings.push(Ring::HostTx(ring.clone()), GFP_KERNEL)?;
         }
@@ -252,6 +271,9 @@ impl Registered {
         let Some(port) = &self.port else {
             return;
         };
+        if self.diverts {
+            port.adapter.undivert();
+        }
         port.close();
     }
 

@@ -228,6 +228,11 @@ impl TxRing {
         &self.region
     }
 
+    /// What it was made with.
+    pub(crate) fn options(&self) -> &RingOptions {
+        &self.options
+    }
+
     /// Whom it wakes.
     pub(crate) fn wakers(&self) -> &Wakers {
         &self.wakers
@@ -254,6 +259,12 @@ impl TxRing {
             reg_idx: hw.reg_idx,
             counters,
         }
+    }
+
+    /// hwcur and hwtail as they are.
+    pub(crate) fn indices(&self) -> (u32, u32) {
+        let hw = self.hw.lock();
+        (hw.kring.at.hwcur, hw.kring.at.hwtail)
     }
 
     /// Is there a slot to fill between the program's `cur` and the tail it was told?

@@ -100,6 +100,11 @@ impl HostTx {
         &self.name
     }
 
+    /// Where frames begin in their buffers, if elsewhere than at the start.
+    pub(crate) fn offsets(&self) -> Option<Offsets> {
+        self.state.lock().offsets
+    }
+
     /// Where its memory is.
     pub(crate) fn region(&self) -> &Arc<Region> {
         &self.region
@@ -108,11 +113,6 @@ impl HostTx {
     /// Offset of the ring object in the region.
     pub(crate) fn offset(&self) -> usize {
         self.shm.offset()
-    }
-
-    /// Where frames begin in their buffers, as agreed.
-    pub(crate) fn offsets(&self) -> Option<Offsets> {
-        self.state.lock().offsets
     }
 
     /// What the listing shows.
