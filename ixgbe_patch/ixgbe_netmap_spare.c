@@ -128,7 +128,8 @@ static int ixgbe_nm_tx_program(struct ixgbe_adapter *adapter, struct ixgbe_netma
 	IXGBE_WRITE_REG(hw, IXGBE_TDWBAH(reg), upper_32_bits(head));
 	IXGBE_WRITE_REG(hw, IXGBE_TDWBAL(reg), lower_32_bits(head) | IXGBE_TDWBAL_HEAD_WB_ENABLE);
 
-	ixgbe_set_ivar(adapter, 1, reg, adapter->tx_ring[ring->queue_index]->q_vector->v_idx);
+	ring->q_vector = adapter->tx_ring[ring->queue_index]->q_vector;
+	ixgbe_set_ivar(adapter, 1, reg, ring->q_vector->v_idx);
 
 	/* as the driver's own queues, but for WTHRESH, which must be 0 with head write-back */
 	val = IXGBE_TXDCTL_ENABLE | 1u << 8 /* HTHRESH */ | 32 /* PTHRESH */;

@@ -20,12 +20,21 @@ static void ixgbe_nm_account_rx(void *cookie, u32 packets, u32 bytes)
 static void ixgbe_nm_account_tx(void *cookie, u32 packets, u32 bytes)
 {
 	struct ixgbe_netmap_spare *spare = cookie;
+	struct ixgbe_q_vector *q_vector = spare->ring.q_vector;
 	struct ixgbe_netmap_count *sent = spare->sent;
 
 	u64_stats_update_begin(&sent->syncp);
 	sent->packets += packets;
 	sent->bytes += bytes;
 	u64_stats_update_end(&sent->syncp);
+
+	/*
+	 * The vector's throttle adapts to these.  With none it would settle at the
+	 * longest delay, in which the hardware sends a whole ring several times over.
+	 * NAPI counts here at the same time; an estimate stands that.
+	 */
+	q_vector->tx.total_packets += packets;
+	q_vector->tx.total_bytes += bytes;
 }
 
 static void ixgbe_nm_sent(const struct ixgbe_adapter *adapter, u32 q, u64 *packets, u64 *bytes)
