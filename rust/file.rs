@@ -72,6 +72,7 @@ impl File {
         // All rings, also after one that failed.
         let mut result = Ok(());
         for ring in &reg.rx {
+            reg.forward(ring);
             result = errno(ring.sync(true)).and(result);
         }
         for ring in &reg.host_rx {

@@ -32,11 +32,15 @@ pub(crate) const NIOCCTRL: u32 = 0xc058_6997;
 pub(crate) const NS_BUF_CHANGED: u16 = 0x1;
 /// Slot flag: report completion of this slot at once; here that is always so.
 pub(crate) const NS_REPORT: u16 = 0x2;
+/// Slot flag: the frame goes to the stack, where the ring says [`NR_FORWARD`].
+pub(crate) const NS_FORWARD: u16 = 0x4;
 /// Slot flag: the frame goes on in the next slot.
 pub(crate) const NS_MOREFRAG: u16 = 0x20;
 /// Most slots a frame may span.
 pub(crate) const MAX_FRAGS: usize = 64;
 
+/// Ring flag: received frames that the program marks go to the stack.
+pub(crate) const NR_FORWARD: u32 = 4;
 /// Ring flag: stamp the ring at every sync, whatever the default is.
 pub(crate) const NR_TIMESTAMP: u32 = 2;
 

@@ -67,6 +67,7 @@ impl File {
         }
         if wanted & IN != 0 {
             for ring in &reg.rx {
+                reg.forward(ring);
                 events |= failed(ring.sync(false));
                 if ring.readable() {
                     events |= IN;

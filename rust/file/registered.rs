@@ -225,6 +225,14 @@ impl Registered {
         Ok(rings)
     }
 
+    /// Before a ring is synced: the stack gets what the program has marked for it.
+    #[inline]
+    pub(super) fn forward(&self, ring: &RxRing) {
+        if let Some(port) = self.port.as_ref().filter(|_| ring.forwards()) {
+            port.with_dev(|dev| ring.forward(dev));
+        }
+    }
+
     /// Adds an RX queue, for this fd alone.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 //! netmap's. Both copy every frame, because a program can write to its buffers at any time.
 
 pub(crate) mod divert;
+pub(super) mod gather;
 pub(crate) mod rx;
 pub(crate) mod tx;
 

@@ -8,6 +8,7 @@
 //! the program's context; the ring's lock orders them. irq() takes no lock.
 
 mod client;
+mod forward;
 mod meta;
 mod swap;
 mod sync;

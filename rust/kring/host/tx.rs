@@ -10,19 +10,17 @@ use kernel::error::Result;
 use kernel::prelude::*;
 use kernel::sync::{new_mutex, Arc, Mutex};
 
+use super::gather::Source;
 use super::{fill, free, status};
 use crate::kring::{Offsets, Shm, Status, Sync};
 use crate::mem::layout::ring_bytes;
-use crate::mem::region::{Inner, Region};
+use crate::mem::region::Region;
 use crate::os::netdev::NetDev;
 use crate::os::skb::Batch;
 use crate::os::trace::{self, RingName};
-use crate::ring::{self, advance, prev, Pointers};
+use crate::ring::{self, prev, Pointers};
 use crate::uapi::ext::{counter, kind};
 use crate::uapi::{MAX_FRAGS, NS_BUF_CHANGED, NS_MOREFRAG, NS_REPORT};
-
-/// A frame that ends within it is none.
-const ETHERNET_HEADER: u64 = 14;
 
 /// A ring into the stack. Several fds may have it.
 #[pin_data(PinnedDrop)]
@@ -195,13 +193,27 @@ impl HostTx {
         } = state;
         let mut at = *hwcur;
         while at != head {
-            let mut frames = 0;
+            let mut frames = 0u32;
             {
                 let mem = self.region.lock();
+                let source = Source {
+                    shm: &self.shm,
+                    mem: &mem,
+                    offsets: offsets.as_ref(),
+                    clear: NS_BUF_CHANGED | NS_REPORT | NS_MOREFRAG,
+                    end: head,
+                };
                 while at != head && batch.room() >= MAX_FRAGS {
-                    let (next, good) = self.gather(&mem, batch, counters, offsets, at, head);
-                    at = next;
-                    frames += u32::from(good);
+                    let frame = source.frame(batch, at);
+                    at = frame.next;
+                    if frame.good {
+                        frames += 1;
+                        counters[counter::BYTES] += u64::from(frame.bytes);
+                        counters[counter::FRAGS] += u64::from(frame.pieces) - 1;
+                    } else {
+                        counters[counter::BAD_SLOTS] += 1;
+                        counters[counter::DROPS] += 1;
+                    }
                 }
             }
             let taken = batch.receive(dev, self.queue);
@@ -210,59 +222,6 @@ impl HostTx {
             counters[counter::DROPS] += refused;
             counters[counter::DROP_STACK] += refused;
         }
-    }
-
-    /// Adds the frame that begins at slot `at` to the batch; one with a bad slot is dropped whole.
-    /// Returns where the next begins, and whether this one was good.
-    fn gather(
-        &self,
-        mem: &Inner,
-        batch: &mut Batch,
-        counters: &mut [u64; counter::MAX],
-        offsets: &Option<Offsets>,
-        mut at: u32,
-        head: u32,
-    ) -> (u32, bool) {
-        let begin = batch.len();
-        let mut good = true;
-        let mut pieces = 0u64;
-        let mut bytes = 0u64;
-        while let Some(slot) = self.shm.slots().get(at as usize) {
-            let (buf, (len, flags)) = (slot.buf_idx.get(), slot.len_and_flags());
-            slot.set_len_and_flags(len, flags & !(NS_BUF_CHANGED | NS_REPORT | NS_MOREFRAG));
-            at = advance(at, 1, self.shm.n);
-            // The program may not have filled the rest of a frame: it is cut there.
-            let more = flags & NS_MOREFRAG != 0 && at != head;
-            pieces += 1;
-            bytes += u64::from(len);
-            let offset = match offsets {
-                Some(offsets) => offsets.of(slot.ptr.get()),
-                None => Some(0),
-            };
-            let fits = len != 0 && pieces <= MAX_FRAGS as u64;
-            let piece = offset.filter(|_| fits).and_then(|offset| {
-                let end = offset as usize + usize::from(len);
-                let inside = end <= self.shm.buf_size();
-                inside.then(|| mem.bytes(buf, end)?.skip(offset as usize))?
-            });
-            match piece {
-                Some(piece) if good => batch.push(piece, more),
-                _ => good = false,
-            }
-            if !more {
-                break;
-            }
-        }
-        good &= bytes >= ETHERNET_HEADER;
-        if good {
-            counters[counter::BYTES] += bytes;
-            counters[counter::FRAGS] += pieces - 1;
-        } else {
-            batch.truncate(begin);
-            counters[counter::BAD_SLOTS] += 1;
-            counters[counter::DROPS] += 1;
-        }
-        (at, good)
     }
 }
 

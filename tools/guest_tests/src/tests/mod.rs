@@ -20,6 +20,7 @@ pub mod data_wait;
 pub mod events;
 pub mod extmem;
 pub mod faults;
+pub mod forward;
 pub mod hostile_ring;
 pub mod hostile_scribble;
 pub mod hostile_slot;
@@ -122,6 +123,7 @@ pub fn all() -> Vec<&'static Test> {
         pages::TESTS,
         putback::TESTS,
         putback_ring::TESTS,
+        forward::TESTS,
         queues_calls::TESTS,
         queues_list::TESTS,
         queues_owner::TESTS,
