@@ -28,6 +28,7 @@ pub mod kloop;
 pub mod kloop_events;
 pub mod lifecycle;
 pub mod names;
+pub mod offsets;
 pub mod pages;
 pub mod programs;
 pub mod putback;
@@ -114,6 +115,7 @@ pub fn all() -> Vec<&'static Test> {
         csb::TESTS,
         compat::TESTS,
         names::TESTS,
+        offsets::TESTS,
         data_frames::TESTS,
         data_ring::TESTS,
         data_wait::TESTS,
