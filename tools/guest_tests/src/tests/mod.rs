@@ -27,6 +27,7 @@ pub mod hostile_slot;
 pub mod kloop;
 pub mod kloop_events;
 pub mod lifecycle;
+pub mod meta_stamp;
 pub mod names;
 pub mod offsets;
 pub mod pages;
@@ -116,6 +117,7 @@ pub fn all() -> Vec<&'static Test> {
         compat::TESTS,
         names::TESTS,
         offsets::TESTS,
+        meta_stamp::TESTS,
         data_frames::TESTS,
         data_ring::TESTS,
         data_wait::TESTS,
