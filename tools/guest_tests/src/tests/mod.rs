@@ -7,6 +7,7 @@ pub mod abi_legacy;
 pub mod abi_map;
 pub mod abi_offsets;
 pub mod abi_options;
+pub mod abi_order;
 pub mod abi_refused;
 pub mod abi_register;
 pub mod abi_sync;
@@ -109,6 +110,7 @@ pub fn all() -> Vec<&'static Test> {
         abi_offsets::TESTS,
         abi_register::TESTS,
         abi_refused::TESTS,
+        abi_order::TESTS,
         abi_info::TESTS,
         abi_legacy::TESTS,
         abi_map::TESTS,
