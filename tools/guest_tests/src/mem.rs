@@ -144,6 +144,11 @@ impl Nif {
         self.ring(self.rx_place(q))
     }
 
+    /// NIC TX ring `q`, if bound.
+    pub fn tx(&self, q: u32) -> Option<Ring> {
+        self.ring(q as usize)
+    }
+
     /// The host TX ring, if bound: what is sent there enters the kernel.
     pub fn host_tx_ring(&self) -> Option<Ring> {
         self.ring(self.tx_rings())

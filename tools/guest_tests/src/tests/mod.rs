@@ -27,6 +27,7 @@ pub mod hostile_scribble;
 pub mod hostile_slot;
 pub mod kloop;
 pub mod kloop_events;
+pub mod kloop_tx;
 pub mod lifecycle;
 pub mod meta_stamp;
 pub mod names;
@@ -140,6 +141,7 @@ pub fn all() -> Vec<&'static Test> {
         hostile_slot::TESTS,
         kloop::TESTS,
         kloop_events::TESTS,
+        kloop_tx::TESTS,
         programs::TESTS,
         rust_crate::TESTS,
         tools::TESTS,
