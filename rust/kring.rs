@@ -8,7 +8,6 @@
 pub(crate) mod host;
 pub(crate) mod options;
 pub(crate) mod rx;
-#[expect(dead_code, reason = "no request binds TX rings yet")]
 pub(crate) mod tx;
 
 use kernel::sync::Arc;

@@ -203,11 +203,6 @@ impl Packet {
         true
     }
 
-    /// Slots so far.
-    pub(crate) fn pieces(&self) -> u32 {
-        self.pieces
-    }
-
     /// Completes it by the length of the whole, which its first descriptor has.
     pub(crate) fn close(&self, first: &TxDesc, total: &mut Export) {
         let cmd = first.cmd.get();

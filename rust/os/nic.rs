@@ -262,11 +262,6 @@ unsafe impl Send for NicRing {}
 unsafe impl Sync for NicRing {}
 
 impl NicRing {
-    /// Number of descriptors.
-    pub(crate) fn count(&self) -> u32 {
-        self.count
-    }
-
     /// TX: the descriptor the NIC works on next, as it has last reported; 0 on RX.
     #[inline(always)]
     pub(crate) fn head(&self) -> u32 {

@@ -43,7 +43,6 @@ impl TxRing {
 
     /// The same for a program whose pointers are elsewhere than in the ring, which is left alone.
     /// Returns what to publish there too: hwcur and hwtail.
-    #[expect(dead_code, reason = "for rings whose pointers are in a CSB")]
     pub(crate) fn sync_at(&self, p: Pointers) -> (Sync, u32, u32) {
         let mut guard = self.hw.lock();
         let hw = &mut *guard;
