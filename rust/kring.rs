@@ -3,7 +3,8 @@
 //! Kernel-private state of rings.
 //!
 //! What a program sees of a ring is in shared memory ([`crate::shm`]); what the kernel believes of
-//! it is here. [`rx`] is a NIC's RX queue, [`tx`] a TX ring of it, [`host`] the ring through which frames are put back.
+//! it is here. [`rx`] is a NIC's RX queue, [`tx`] a TX ring of it, [`host`] are the rings to and from
+//! the kernel's stack.
 
 pub(crate) mod host;
 pub(crate) mod options;
