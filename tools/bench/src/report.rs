@@ -27,6 +27,7 @@ pub const CASES: &[(&str, &str)] = &[
         "nm_offload, all put back, stack drops at once",
     ),
     ("offload-udp", "nm_offload, all put back, to a UDP socket"),
+    ("tx-xdp", "AF_XDP zero-copy sends"),
     ("tx-sync", "netmap sends, NIOCTXSYNC"),
     ("tx-poll", "netmap sends, poll()"),
     (

@@ -6,12 +6,14 @@ use crate::init::Step;
 use crate::marks;
 use crate::nic::Nic;
 use crate::nm::{self, Netmap, Poll, Style, Sync, Touch};
+use crate::nm_send::{self, NetmapSender};
 use crate::offload::Offload;
 use crate::receive::{self, Received, Receiver};
 use crate::report::Log;
 use crate::transmit;
 use crate::udp::Udp;
 use crate::xdp::Xdp;
+use crate::xdp_send::XdpSender;
 use anyhow::{bail, Result};
 
 /// Count a loop whose number of instructions is known: a check of the plugin.
@@ -57,9 +59,17 @@ pub fn run(nic: &Nic, card: &mut Card, step: &Step, log: &mut Log) -> Result<()>
         }
         "nm-poll" | "nm-asleep" => netmap::<Poll>(nic, step, log),
         "nm-sync" => netmap::<Sync>(nic, step, log),
-        "tx-sync" => send(nic, card, transmit::Style::Sync, step, log),
-        "tx-poll" => send(nic, card, transmit::Style::Poll, step, log),
-        "tx-swap" => send(nic, card, transmit::Style::Swap, step, log),
+        "tx-sync" => netmap_sends(nic, card, nm_send::Style::Sync, step, log),
+        "tx-poll" => netmap_sends(nic, card, nm_send::Style::Poll, step, log),
+        "tx-swap" => netmap_sends(nic, card, nm_send::Style::Swap, step, log),
+        "tx-xdp" => {
+            let mut sender = XdpSender::open(nic)?;
+            let sent = transmit::run(nic, card, &mut sender, step.burst, step.bursts)?;
+            report(step, sent, log);
+            log.bpf_symbols()?;
+            drop(sender);
+            nic.settle()
+        }
         "nm-touch" => netmap::<Touch>(nic, step, log),
         "offload-count" => offload(nic, &["--count-only"], false, step, log),
         "offload-drop" => {
@@ -102,17 +112,21 @@ fn no_flap(nic: &Nic, changes: u64) -> Result<()> {
     }
 }
 
-/// Netmap sends.
-fn send(
+/// Netmap sends in one of its styles.
+fn netmap_sends(
     nic: &Nic,
     card: &mut Card,
-    style: transmit::Style,
+    style: nm_send::Style,
     step: &Step,
     log: &mut Log,
 ) -> Result<()> {
     let changes = nic.carrier_changes()?;
-    let sent = transmit::run(nic, card, style, step.burst, step.bursts)?;
+    let port = nm_send::open(nic, style)?;
+    let mut sender = NetmapSender::new(&port, style)?;
+    let sent = transmit::run(nic, card, &mut sender, step.burst, step.bursts)?;
     report(step, sent, log);
+    drop(sender);
+    drop(port);
     no_flap(nic, changes)
 }
 

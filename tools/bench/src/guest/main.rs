@@ -12,6 +12,7 @@ mod init;
 mod marks;
 mod nic;
 mod nm;
+mod nm_send;
 mod offload;
 mod peek;
 mod receive;
@@ -20,6 +21,7 @@ mod sys;
 mod transmit;
 mod udp;
 mod xdp;
+mod xdp_send;
 
 use anyhow::Result;
 

@@ -12,13 +12,16 @@ use anyhow::{bail, Context, Result};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-const FRAME: usize = 2048;
-const FRAMES: u32 = 4096;
-const RING: u32 = 2048;
+/// Bytes of a frame's place.
+pub const FRAME: usize = 2048;
+/// Places.
+pub const FRAMES: u32 = 4096;
+/// Entries of each ring.
+pub const RING: u32 = 2048;
 const BATCH: u32 = 64;
 
 /// One of the rings shared with the kernel; its addresses are inside the mapping.
-struct Ring {
+pub struct Ring {
     producer: *const AtomicU32,
     consumer: *const AtomicU32,
     flags: *const AtomicU32,
@@ -27,7 +30,8 @@ struct Ring {
 }
 
 impl Ring {
-    fn map(fd: &OwnedFd, page: u64, at: &libc::xdp_ring_offset, entry: usize) -> Result<Self> {
+    /// Map the ring at `page`, with entries of `entry` bytes.
+    pub fn map(fd: &OwnedFd, page: u64, at: &libc::xdp_ring_offset, entry: usize) -> Result<Self> {
         let (desc, size) = (at.desc as usize, RING as usize * entry);
         let map = Mapping::shared(fd, page, desc + size)?;
         let word = |offset: u64| map.at(offset as usize, 4).cast_const().cast::<AtomicU32>();
@@ -40,27 +44,30 @@ impl Ring {
         })
     }
 
+    /// How many entries were put in, modulo 2^32.
     #[inline(always)]
-    fn producer(&self) -> &AtomicU32 {
+    pub fn producer(&self) -> &AtomicU32 {
         // SAFETY: inside the mapping; both sides use it atomically.
         unsafe { &*self.producer }
     }
 
+    /// How many entries were taken out, modulo 2^32.
     #[inline(always)]
-    fn consumer(&self) -> &AtomicU32 {
+    pub fn consumer(&self) -> &AtomicU32 {
         // SAFETY: as above.
         unsafe { &*self.consumer }
     }
 
     /// Address of entry `index`, of the type the ring was mapped for.
     #[inline(always)]
-    fn entry<T>(&self, index: u32) -> *mut T {
+    pub fn entry<T>(&self, index: u32) -> *mut T {
         let slot = (index & (RING - 1)) as usize;
         self.desc.wrapping_add(slot * size_of::<T>()).cast()
     }
 
+    /// Does the kernel want a system call?
     #[inline(always)]
-    fn needs_wakeup(&self) -> bool {
+    pub fn needs_wakeup(&self) -> bool {
         // SAFETY: as above.
         let flags = unsafe { &*self.flags };
         flags.load(Ordering::Relaxed) & libc::XDP_RING_NEED_WAKEUP != 0
@@ -85,13 +92,7 @@ impl Xdp {
     pub fn open(nic: &Nic) -> Result<Self> {
         let program = Redirect::attach(nic.index()?)?;
         let fd = socket(libc::AF_XDP, libc::SOCK_RAW, 0)?;
-        let memory = Mapping::anonymous(FRAMES as usize * FRAME)?;
-        // SAFETY: plain numbers, for which zero is valid.
-        let mut region: libc::xdp_umem_reg = unsafe { std::mem::zeroed() };
-        region.addr = memory.at(0, 1).expose_provenance() as u64;
-        region.len = u64::from(FRAMES) * FRAME as u64;
-        region.chunk_size = FRAME as u32;
-        setsockopt(&fd, libc::SOL_XDP, libc::XDP_UMEM_REG, &region).context("XDP_UMEM_REG")?;
+        let memory = give_memory(&fd)?;
         for name in [
             libc::XDP_UMEM_FILL_RING,
             libc::XDP_UMEM_COMPLETION_RING,
@@ -126,20 +127,10 @@ impl Xdp {
             xdp.put(frame * FRAME as u64);
         }
         xdp.publish();
-        let address = libc::sockaddr_xdp {
-            sxdp_family: libc::AF_XDP as u16,
-            sxdp_flags: libc::XDP_ZEROCOPY | libc::XDP_USE_NEED_WAKEUP,
-            sxdp_ifindex: nic.index()?,
-            sxdp_queue_id: 0,
-            sxdp_shared_umem_fd: 0,
-        };
-        bind(&xdp.fd, &address).context("AF_XDP zero-copy on queue 0")?;
+        bind_zero_copy(&xdp.fd, nic)?;
         xdp._program.set(0, &xdp.fd)?;
         nic.settle()?;
-        let options: libc::xdp_options = getsockopt(&xdp.fd, libc::XDP_OPTIONS)?;
-        if options.flags & libc::XDP_OPTIONS_ZEROCOPY == 0 {
-            bail!("the AF_XDP socket is in copy mode: the driver refused zero-copy");
-        }
+        check_zero_copy(&xdp.fd)?;
         xdp.wake()?;
         Ok(xdp)
     }
@@ -234,8 +225,41 @@ impl Receiver for Xdp {
     }
 }
 
+/// Give the socket memory for frames.
+pub fn give_memory(fd: &OwnedFd) -> Result<Mapping> {
+    let memory = Mapping::anonymous(FRAMES as usize * FRAME)?;
+    // SAFETY: plain numbers, for which zero is valid.
+    let mut region: libc::xdp_umem_reg = unsafe { std::mem::zeroed() };
+    region.addr = memory.at(0, 1).expose_provenance() as u64;
+    region.len = u64::from(FRAMES) * FRAME as u64;
+    region.chunk_size = FRAME as u32;
+    setsockopt(fd, libc::SOL_XDP, libc::XDP_UMEM_REG, &region).context("XDP_UMEM_REG")?;
+    Ok(memory)
+}
+
+/// Bind the socket to queue 0 of the port, without copies.
+pub fn bind_zero_copy(fd: &OwnedFd, nic: &Nic) -> Result<()> {
+    let address = libc::sockaddr_xdp {
+        sxdp_family: libc::AF_XDP as u16,
+        sxdp_flags: libc::XDP_ZEROCOPY | libc::XDP_USE_NEED_WAKEUP,
+        sxdp_ifindex: nic.index()?,
+        sxdp_queue_id: 0,
+        sxdp_shared_umem_fd: 0,
+    };
+    bind(fd, &address).context("AF_XDP zero-copy on queue 0")
+}
+
+/// Is it really without copies?
+pub fn check_zero_copy(fd: &OwnedFd) -> Result<()> {
+    let options: libc::xdp_options = getsockopt(fd, libc::XDP_OPTIONS)?;
+    if options.flags & libc::XDP_OPTIONS_ZEROCOPY == 0 {
+        bail!("the AF_XDP socket is in copy mode: the driver refused zero-copy");
+    }
+    Ok(())
+}
+
 /// Read a socket option of level SOL_XDP.
-fn getsockopt<T: Copy>(fd: &OwnedFd, name: i32) -> Result<T> {
+pub fn getsockopt<T: Copy>(fd: &OwnedFd, name: i32) -> Result<T> {
     // SAFETY: the structs asked for are plain numbers.
     let mut value: T = unsafe { std::mem::zeroed() };
     let mut len = size_of::<T>() as libc::socklen_t;
