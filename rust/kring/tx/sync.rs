@@ -56,7 +56,7 @@ impl TxRing {
 
     /// What both have in common. With impossible pointers nothing is sent, and what was not yet in a
     /// descriptor is the program's again.
-    #[inline(always)]
+    #[inline(never)]
     fn exchange(&self, nic: &mut NicRing, kring: &mut Kring, p: Pointers) -> Sync {
         kring.counters[counter::SYNCS] += 1;
         let before = kring.counters[counter::PACKETS];

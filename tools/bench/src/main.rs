@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Count guest instructions per received packet.
+//! Count guest instructions per packet received or sent.
 //!
 //! Boots the stock kernel with the emulated card and the counting plugin, lets the
 //! guest receive bursts in several ways, and prints what a packet costs in each.
