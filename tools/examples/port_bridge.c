@@ -86,8 +86,6 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: port_bridge NAME NAME [SECONDS]\n");
 		return 2;
 	}
-	if (argc > 3)
-		end = time(NULL) + atoi(argv[3]);
 	memset(&sa, 0, sizeof(sa));
 	sa.sa_handler = on_signal;
 	sigaction(SIGINT, &sa, NULL);
@@ -102,6 +100,8 @@ int main(int argc, char **argv)
 	}
 	printf("%s\n", p[0]->mem == p[1]->mem ? "zero copy" : "copying");
 	fflush(stdout);
+	if (argc > 3)
+		end = time(NULL) + atoi(argv[3]);
 	while (!stop && !failed && (!end || time(NULL) < end)) {
 		/* poll() of a port also pushes what stands in its TX rings. */
 		pfd[0].events = pfd[1].events = POLLIN;
