@@ -30,10 +30,6 @@ nmctx_plain_free(struct nmctx *ctx, void *p)
 
 /* Weak: one of each per program, however many files include this. */
 __attribute__((weak)) pthread_mutex_t nmctx_mutex = PTHREAD_MUTEX_INITIALIZER;
-__attribute__((weak)) struct nmctx nmctx_global = {
-	1, nmctx_print, nmctx_plain_malloc, nmctx_plain_free, NULL, NULL, 0x8
-};
-__attribute__((weak)) struct nmctx *nmctx_default = &nmctx_global;
 
 static inline void
 nmctx_mutex_lock(struct nmctx *ctx, int lock)
@@ -44,6 +40,12 @@ nmctx_mutex_lock(struct nmctx *ctx, int lock)
 	else
 		pthread_mutex_unlock(&nmctx_mutex);
 }
+
+/* Several threads may open and close ports at once; offset is disabled at first. */
+__attribute__((weak)) struct nmctx nmctx_global = {
+	1, nmctx_print, nmctx_plain_malloc, nmctx_plain_free, nmctx_mutex_lock, NULL, 0x8
+};
+__attribute__((weak)) struct nmctx *nmctx_default = &nmctx_global;
 
 /* The context of ports that are opened from now on. */
 static inline struct nmctx *
@@ -58,7 +60,7 @@ nmctx_set_default(struct nmctx *ctx)
 	nmctx_default = ctx;
 }
 
-/* Ports may be opened and closed by several threads at once. */
+/* It is, from the start; programs call this all the same. */
 static inline void
 nmctx_set_threadsafe(void)
 {

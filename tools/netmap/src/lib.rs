@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Safe access to netmap ports: take RX queues of a NIC from the kernel, look at
-//! the packets where they lie, put chosen ones back.
+//! Safe access to netmap ports: take rings of a NIC or of the host, look at packets
+//! where they lie, drop them, put them back into the kernel, send them, move them
+//! from port to port without a copy.
 //!
 //! ```no_run
 //! use netmap::Port;
@@ -22,14 +23,40 @@
 //! ```
 //!
 //! - [`name`]: what port names mean.
-//! - [`Port`]: open, wait, sync, add and remove queues.
+//! - [`Port`], [`Builder`]: open, sync, add and remove queues; memory, offsets and
+//!   metadata to ask for. [`wait()`]: several ports at once.
 //! - [`RxRing`], [`TxRing`]: batches of slots, checked by the borrow checker.
+//! - [`RxMeta`]: what the card knows about a packet.
+//! - [`KernelLoop`]: syncing without system calls.
+//! - [`PortInfo`], [`Pools`]: what a port looks like.
 //! - [`Queues`]: who has which queue, and counters.
 //! - [`control`]: lets `nmq` ask a running program for queues.
 //! - [`abi`]: the raw interface.
 //!
+//! Sending and bridging take the same shape:
+//!
+//! ```no_run
+//! use netmap::Port;
+//!
+//! let a = Port::open("netmap:eth3-0")?;
+//! let b = Port::builder("netmap:eth4-0").share(&a).open()?;
+//! b.tx_ring(0)?.push(b"a packet").expect("the ring is empty");
+//! loop {
+//!     a.wait(None)?;
+//!     let mut tx = b.tx_ring(0)?;
+//!     // Buffers change places, since both ports have the same memory.
+//!     tx.forward_where(&mut a.rx_ring(0)?.acquire().slots(), |_slot, _len| true);
+//!     drop(tx);
+//!     b.txsync()?;
+//! }
+//! # #[allow(unreachable_code)]
+//! # Ok::<(), netmap::Error>(())
+//! ```
+//!
 //! One thread uses a port at a time (`Port` is `Send`, not `Sync`); several
-//! threads open one port each.
+//! threads open one port each, with a ring each, or share a ring by a lock of
+//! their own. What two ports of one program do to the same ring, its author has to
+//! agree with himself about, as with memory that other processes share.
 
 #![warn(missing_docs)]
 
