@@ -54,9 +54,9 @@
 //! ```
 //!
 //! One thread uses a port at a time (`Port` is `Send`, not `Sync`); several
-//! threads open one port each, with a ring each, or share a ring by a lock of
-//! their own. What two ports of one program do to the same ring, its author has to
-//! agree with himself about, as with memory that other processes share.
+//! threads open one port each. Ports of one program that have the same ring get it
+//! in turns ([`Error::RingInUse`]); other processes of the same user share memory, and
+//! can spoil what they share.
 
 #![warn(missing_docs)]
 

@@ -15,6 +15,7 @@ use crate::sys::{self, Mapping};
 use crate::table::{Bound, Dir, RingId, Table};
 use crate::tx::TxRing;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
 /// An open port. Dropping it gives its queues back; that is complete when drop
@@ -127,7 +128,7 @@ impl Port {
 
     fn enable_csb(&mut self) -> Result<()> {
         let failed = |e| Error::system(Op::Loop, self.ifname(), e);
-        let csb = Arc::new(Csb::new(self.table.bound()).map_err(failed)?);
+        let csb = Arc::new(Csb::new(self.table.count()).map_err(failed)?);
         self.table.start_csb(&csb);
         let mut option = csb.option();
         let mut options = Options::default();
@@ -173,7 +174,7 @@ impl Port {
 
     /// Rings bound to this file, of both directions.
     pub fn bound_rings(&self) -> usize {
-        self.table.bound()
+        self.table.count()
     }
 
     /// Id of the memory: a port opened with the same id swaps buffers with this.
@@ -199,7 +200,7 @@ impl Port {
         };
         let bound = self.table.get(dir, id);
         let bound = bound.ok_or_else(|| Error::NotBound(what()))?;
-        if bound.taken.replace(true) {
+        if bound.taken.swap(true, Ordering::Acquire) {
             return Err(Error::RingInUse(what()));
         }
         Ok(bound)

@@ -136,7 +136,7 @@ fn putting_back_swaps_buffers() {
     assert_eq!(n.flags() & NS_BUF_CHANGED, NS_BUF_CHANGED);
     assert_eq!(h.flags() & NS_BUF_CHANGED, NS_BUF_CHANGED);
     assert_eq!(h.len(), 5);
-    assert!(!host.taken.get());
+    assert!(!host.taken.load(std::sync::atomic::Ordering::Relaxed));
 }
 
 #[test]

@@ -9,19 +9,19 @@ use crate::abi::{NS_BUF_CHANGED, NS_MOREFRAG};
 use crate::extra::ExtraBuf;
 use crate::meta::RxMeta;
 use crate::ring::{Geometry, SlotPtr, Word};
-use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// An RX ring of a [`crate::Port`], of its NIC or of the host: there, packets are
 /// those the kernel sends. One at a time per ring.
 #[derive(Debug)]
 pub struct RxRing<'p> {
     pub(crate) geo: &'p Geometry,
-    pub(crate) taken: &'p Cell<bool>,
+    pub(crate) taken: &'p AtomicBool,
 }
 
 impl Drop for RxRing<'_> {
     fn drop(&mut self) {
-        self.taken.set(false);
+        self.taken.store(false, Ordering::Release);
     }
 }
 

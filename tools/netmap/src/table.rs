@@ -7,10 +7,12 @@ use crate::csb::Csb;
 use crate::error::{Error, Result};
 use crate::ring::{Geometry, MetaAt};
 use crate::sys::Mapping;
-use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::mem::{offset_of, size_of};
 use std::ptr::{self, NonNull};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// A ring of a port, of either direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,7 +43,21 @@ pub(crate) enum Dir {
 #[derive(Debug)]
 pub(crate) struct Bound {
     pub(crate) geo: Geometry,
-    pub(crate) taken: Cell<bool>,
+    pub(crate) taken: Arc<AtomicBool>,
+}
+
+/// Whether a ring is handed out. Ports that share a ring share this: two handles of
+/// it would hand out the same buffers.
+fn taken(mem_id: u16, at: usize) -> Arc<AtomicBool> {
+    static RINGS: Mutex<BTreeMap<(u16, usize), Weak<AtomicBool>>> = Mutex::new(BTreeMap::new());
+    let mut rings = RINGS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(taken) = rings.get(&(mem_id, at)).and_then(Weak::upgrade) {
+        return taken;
+    }
+    rings.retain(|_, taken| taken.strong_count() > 0);
+    let taken = Arc::new(AtomicBool::new(false));
+    rings.insert((mem_id, at), Arc::downgrade(&taken));
+    taken
 }
 
 /// All rings of a port.
@@ -103,26 +119,24 @@ impl Table {
         let ofs = unsafe { ptr::read_volatile(map.base().add(entry).cast::<i64>().as_ptr()) };
         self.rings[k] = match ofs {
             0 => None,
-            ofs => Some(Bound {
-                geo: self.geometry(map, k, ofs).map_err(Error::Layout)?,
-                taken: Cell::new(false),
-            }),
+            ofs => Some(self.bound(map, k, ofs).map_err(Error::Layout)?),
         };
         Ok(())
     }
 
-    fn geometry(&self, map: &Mapping, k: usize, ofs: i64) -> Result<Geometry, String> {
+    fn bound(&self, map: &Mapping, k: usize, ofs: i64) -> Result<Bound, String> {
         let at = (self.at as i64)
             .checked_add(ofs)
             .and_then(|r| usize::try_from(r).ok())
             .ok_or_else(|| format!("ring {k} at offset {ofs:#x}"))?;
-        let geo = Geometry::new(map, at, self.mem_id)?;
-        match self.meta {
-            Some(meta) if matches!(self.id(k), (Dir::Rx, RingId::Nic(_))) => {
-                geo.with_meta(map, at, meta)
-            }
-            _ => Ok(geo),
+        let mut geo = Geometry::new(map, at, self.mem_id)?;
+        if let (Some(meta), (Dir::Rx, RingId::Nic(_))) = (self.meta, self.id(k)) {
+            geo = geo.with_meta(map, at, meta)?;
         }
+        Ok(Bound {
+            geo,
+            taken: taken(self.mem_id, at),
+        })
     }
 
     /// The place of a ring, if the port has such a ring.
@@ -168,7 +182,7 @@ impl Table {
     }
 
     /// Bound rings.
-    pub(crate) fn bound(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.rings.iter().flatten().count()
     }
 
@@ -216,6 +230,17 @@ impl RingId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ports_that_share_a_ring_share_its_handle() {
+        let (a, b) = (taken(900, 64), taken(900, 64));
+        assert!(Arc::ptr_eq(&a, &b));
+        assert!(!Arc::ptr_eq(&a, &taken(900, 128)) && !Arc::ptr_eq(&a, &taken(901, 64)));
+        a.store(true, std::sync::atomic::Ordering::Relaxed);
+        drop((a, b));
+        let again = taken(900, 64);
+        assert!(!again.load(std::sync::atomic::Ordering::Relaxed));
+    }
 
     #[test]
     fn places_and_ids_are_inverse_in_the_order_of_the_interface() {

@@ -5,10 +5,10 @@
 use crate::abi::{ext::nm_rx_meta, netmap_ring, netmap_slot, NS_MOREFRAG};
 use crate::ring::{Geometry, MetaAt};
 use crate::sys::Mapping;
-use std::cell::Cell;
 use std::fs::File;
 use std::mem::size_of;
 use std::os::fd::{AsFd, FromRawFd};
+use std::sync::atomic::AtomicBool;
 
 /// Bytes of a buffer.
 pub(crate) const BUF: usize = 256;
@@ -17,7 +17,7 @@ pub(crate) const BUF: usize = 256;
 pub(crate) struct FakeRing {
     _map: Mapping,
     pub(crate) geo: Geometry,
-    pub(crate) taken: Cell<bool>,
+    pub(crate) taken: AtomicBool,
 }
 
 impl FakeRing {
@@ -89,7 +89,7 @@ impl FakeRing {
         Self {
             _map: map,
             geo,
-            taken: Cell::new(false),
+            taken: AtomicBool::new(false),
         }
     }
 

@@ -8,9 +8,9 @@
 use crate::abi::{NETMAP_MAX_FRAGS, NS_MOREFRAG};
 use crate::ring::Geometry;
 use crate::rx::{distance, RxSlot, Slots};
-use std::cell::Cell;
 use std::fmt;
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Why a packet was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub struct Tally {
 #[derive(Debug)]
 pub struct TxRing<'p> {
     pub(crate) geo: &'p Geometry,
-    taken: &'p Cell<bool>,
+    taken: &'p AtomicBool,
     pub(crate) next: u32,
     pub(crate) tail: u32,
     dirty: bool,
@@ -57,13 +57,13 @@ impl Drop for TxRing<'_> {
     #[inline]
     fn drop(&mut self) {
         self.publish();
-        self.taken.set(false);
+        self.taken.store(false, Ordering::Release);
     }
 }
 
 impl<'p> TxRing<'p> {
     #[inline]
-    pub(crate) fn new(geo: &'p Geometry, taken: &'p Cell<bool>) -> Self {
+    pub(crate) fn new(geo: &'p Geometry, taken: &'p AtomicBool) -> Self {
         let (next, tail) = geo.range();
         Self {
             geo,

@@ -23,6 +23,7 @@ tests! { "crate":
     metadata_names_kind_and_checksum_of_a_frame,
     extra_buffers_are_sent_without_a_copy,
     threads_have_a_queue_each,
+    ports_with_one_ring_take_turns,
     what_a_port_looks_like_is_told_without_opening_it,
 }
 
@@ -290,6 +291,30 @@ fn threads_have_a_queue_each() -> Result<()> {
         want_eq("frames of a queue", n, 100)?;
     }
     Ok(())
+}
+
+/// Two handles of one ring would hand out the same buffers.
+fn ports_with_one_ring_take_turns() -> Result<()> {
+    let on = steered()?;
+    let (a, b) = (Port::open(&rx_name())?, Port::open(&rx_name())?);
+    let frames = send(&on.nic, 60)?;
+    let mut got = Vec::new();
+    eventually("all frames, half by either port", SOON, || {
+        for port in [&a, &b] {
+            port.wait(Some(MOMENT))?;
+            let mut ring = port.rx_ring(Q as u16)?;
+            let busy = [&a, &b].map(|p| p.rx_ring(Q as u16).err().map(|e| e.to_string()));
+            for e in busy {
+                want(
+                    "the other port is told",
+                    e.is_some_and(|e| e.contains("in use")),
+                )?;
+            }
+            got.extend(ring.acquire().slots().take(5).map(|s| s.payload().to_vec()));
+        }
+        Ok(got.len() == frames.len())
+    })?;
+    want_eq("what arrived is what was sent", got == frames, true)
 }
 
 fn what_a_port_looks_like_is_told_without_opening_it() -> Result<()> {
