@@ -18,6 +18,7 @@ pub mod data_frames;
 pub mod data_ring;
 pub mod data_select;
 pub mod data_wait;
+pub mod debugfs;
 pub mod events;
 pub mod extmem;
 pub mod faults;
@@ -121,6 +122,7 @@ pub fn all() -> Vec<&'static Test> {
         names::TESTS,
         offsets::TESTS,
         meta_stamp::TESTS,
+        debugfs::TESTS,
         data_frames::TESTS,
         data_ring::TESTS,
         data_wait::TESTS,
