@@ -51,6 +51,7 @@ pub const ONE_NIC: u32 = 4;
 pub const PIPE_MASTER: u32 = 5;
 pub const PIPE_SLAVE: u32 = 6;
 pub const MODE_NULL: u32 = 7;
+pub const ONE_SW: u32 = 8;
 
 pub const MONITOR_TX: u64 = 0x100;
 pub const MONITOR_RX: u64 = 0x200;
@@ -66,8 +67,13 @@ pub const NO_RINGS: u64 = 0x200_0000;
 pub const PRIVATE_MEM: u64 = 0x400_0000;
 
 pub const LEGACY_HW_RING: u16 = 0x4000;
+pub const LEGACY_SW_RING: u16 = 0x2000;
+
+/// Set in ni_flags of a port whose region is its own.
+pub const NI_PRIV_MEM: u32 = 1;
 
 pub const NS_BUF_CHANGED: u16 = 1;
+pub const NS_REPORT: u16 = 2;
 pub const NS_MOREFRAG: u16 = 0x20;
 pub const NR_TIMESTAMP: u32 = 2;
 
@@ -78,6 +84,8 @@ pub const Q_NETMAP: u32 = 2;
 pub const KIND_PORT: u32 = 0;
 pub const KIND_RX: u32 = 1;
 pub const KIND_HOST_TX: u32 = 2;
+pub const KIND_TX: u32 = 3;
+pub const KIND_HOST_RX: u32 = 4;
 
 /// Places in `QueueInfo::counter`.
 pub mod counter {
@@ -94,6 +102,7 @@ pub mod counter {
 
 /// Field offsets of the structures in shared memory.
 pub mod shm {
+    pub const IF_FLAGS: usize = 20;
     pub const IF_TX_RINGS: usize = 24;
     pub const IF_RX_RINGS: usize = 28;
     pub const IF_BUFS_HEAD: usize = 32;
@@ -271,6 +280,44 @@ wire! {
         @24 usrptr: u64,
         @32 info: PoolsInfo,
     }
+}
+
+wire! {
+    /// `struct nmreq_opt_rx_meta`, ours.
+    OptRxMeta, 40 {
+        @0 opt: Opt,
+        @24 ofs: u32,
+        @28 size: u32,
+        @32 spare: u64,
+    }
+}
+
+wire! {
+    /// `struct nm_rx_meta`, ours: what the card knows of a received frame.
+    RxMeta, 32 {
+        @0 tstamp_ns: u64,
+        @8 hash: u32,
+        @12 vlan: u16,
+        @14 ptype: u16,
+        @16 flags: u32,
+        @20 spare: [u32; 3],
+    }
+}
+
+/// Bits of `RxMeta::flags`.
+pub mod meta {
+    pub const VALID: u32 = 0x1;
+    pub const HASH: u32 = 0x2;
+    pub const VLAN: u32 = 0x4;
+    pub const L3_OK: u32 = 0x10;
+    pub const L3_BAD: u32 = 0x20;
+    pub const L4_OK: u32 = 0x40;
+    pub const L4_BAD: u32 = 0x80;
+    pub const IPV4: u32 = 0x100;
+    pub const UDP: u32 = 0x1000;
+    pub const FLOW: u32 = 0x4000;
+    /// `flags >> HASH_TYPE & 15`: 2 is IPv4 addresses alone.
+    pub const HASH_TYPE: u32 = 24;
 }
 
 wire! {

@@ -36,6 +36,8 @@ impl fmt::Display for Errno {
             libc::ENOTTY => "ENOTTY",
             libc::EMSGSIZE => "EMSGSIZE",
             libc::EOPNOTSUPP => "EOPNOTSUPP",
+            libc::ENOSPC => "ENOSPC",
+            libc::ETIMEDOUT => "ETIMEDOUT",
             libc::ENETDOWN => "ENETDOWN",
             other => return write!(f, "errno {other}"),
         };

@@ -205,3 +205,13 @@ pub fn one_rx(queue: u32) -> Register {
         ..Default::default()
     }
 }
+
+/// A registration of one TX queue with no RX ring.
+pub fn one_tx(queue: u32) -> Register {
+    Register {
+        mode: ONE_NIC,
+        ringid: queue as u16,
+        flags: TX_ONLY,
+        ..Default::default()
+    }
+}

@@ -3,10 +3,17 @@
 
 /// Card's address in the lab.
 pub const CARD_MAC: [u8; 6] = [0xa0, 0x36, 0x9f, 0x82, 0x59, 0x90];
+/// The second card's.
+pub const CARD2_MAC: [u8; 6] = [0xa0, 0x36, 0x9f, 0x82, 0x59, 0xa0];
+/// Nobody's: frames to it end at the wire.
+pub const NOBODY_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x99];
 /// The lab's other end of the wire.
 pub const PEER_MAC: [u8; 6] = [0x02, 0, 0, 0, 0x03, 0x02];
 pub const CARD_IP: [u8; 4] = [10, 0, 3, 1];
 pub const PEER_IP: [u8; 4] = [10, 0, 3, 2];
+
+/// EtherType for local experiments (IEEE 802, 88b5): nothing answers it.
+pub const EXPERIMENT: [u8; 2] = [0x88, 0xb5];
 
 /// Ethernet, IPv4 and UDP headers together.
 pub const UDP_HEADERS: usize = 14 + 20 + 8;
@@ -76,6 +83,30 @@ pub fn udp_sized(dport: u16, seq: u32, size: usize) -> Vec<u8> {
     udp(40000, dport, &pattern(seq, size - UDP_HEADERS))
 }
 
+/// A frame of exactly `size` bytes for a program to send: from the card to nobody, with
+/// [`pattern`] of `seq` behind the experimental EtherType.
+pub fn outgoing(seq: u32, size: usize) -> Vec<u8> {
+    let mut f = NOBODY_MAC.to_vec();
+    f.extend(CARD_MAC);
+    f.extend(EXPERIMENT);
+    f.extend(pattern(seq, size - 14));
+    f
+}
+
+/// The sequence number of a frame that [`outgoing`] made, if it is one and intact. The
+/// card pads to 60 bytes.
+pub fn outgoing_seq(f: &[u8]) -> Option<u32> {
+    let seq = u32::from_be_bytes(f.get(14..18)?.try_into().ok()?);
+    (f[12..14] == EXPERIMENT && f == outgoing(seq, f.len())).then_some(seq)
+}
+
+/// The same frame to another address.
+pub fn to_mac(frame: &[u8], mac: [u8; 6]) -> Vec<u8> {
+    let mut f = mac.to_vec();
+    f.extend(&frame[6..]);
+    f
+}
+
 /// An ICMP echo request from `src` to the card.
 pub fn ping(src: [u8; 4], id: u16, seq: u16, payload: &[u8]) -> Vec<u8> {
     let mut m = vec![8, 0, 0, 0];
@@ -131,6 +162,45 @@ pub fn parse_udp(f: &[u8]) -> Option<Udp<'_>> {
         dport: u16::from_be_bytes([f[36], f[37]]),
         payload: f.get(42..34 + len)?,
     })
+}
+
+/// What is wrong with an IPv4 frame as the wire must see it: too long for `mtu`, or a checksum
+/// that is not right. Other protocols than UDP, TCP and ICMP are taken as they are.
+pub fn wrong_on_wire(f: &[u8], mtu: usize) -> Option<String> {
+    if f.len() > mtu + 18 {
+        return Some(format!("{} bytes with MTU {mtu}", f.len()));
+    }
+    let at = if f.get(12..14) == Some(&[0x81, 0x00]) {
+        18
+    } else {
+        14
+    };
+    if f.get(at - 2..at) != Some(&[0x08, 0x00]) {
+        return None;
+    }
+    let (h, total) = match (f.get(at), f.get(at + 2..at + 4)) {
+        (Some(v), Some(t)) => (
+            usize::from(v & 15) * 4,
+            usize::from(u16::from_be_bytes([t[0], t[1]])),
+        ),
+        _ => return Some("cut short".into()),
+    };
+    let Some(ip) = f.get(at..at + total).filter(|ip| ip.len() >= h && h >= 20) else {
+        return Some(format!("IP length {total} in a frame of {}", f.len()));
+    };
+    if fold(sum16(&ip[..h])) != 0 {
+        return Some("wrong IP header checksum".into());
+    }
+    let body = &ip[h..];
+    let fragment = u16::from_be_bytes([ip[6], ip[7]]) & 0x3fff != 0;
+    let pseudo = match ip[9] {
+        _ if fragment => return None,
+        17 if body.get(6..8) == Some(&[0, 0]) => return Some("UDP without checksum".into()),
+        6 | 17 => sum16(&ip[12..20]) + u32::from(ip[9]) + body.len() as u32,
+        1 => 0,
+        _ => return None,
+    };
+    (fold(pseudo + sum16(body)) != 0).then(|| format!("wrong checksum, protocol {}", ip[9]))
 }
 
 /// Is this an ICMP echo reply with this identifier?

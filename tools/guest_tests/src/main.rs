@@ -17,6 +17,8 @@ mod helper;
 mod kmsg;
 mod mem;
 mod nic;
+mod parts;
+mod peer;
 mod port;
 mod runner;
 mod setup;
@@ -24,6 +26,8 @@ mod sock;
 mod state;
 mod steer;
 mod tests;
+mod through;
+mod txlog;
 
 use anyhow::{bail, Result};
 use clap::Parser;
@@ -62,7 +66,7 @@ struct Args {
 fn main() {
     let args = Args::parse();
     if !args.helper.is_empty() {
-        if let Err(e) = helper::play(&args.helper) {
+        if let Err(e) = parts::play(&args.helper) {
             eprintln!("helper {}: {e:#}", args.helper[0]);
             exit(1);
         }

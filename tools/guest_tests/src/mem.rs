@@ -86,6 +86,33 @@ impl Mem {
     }
 }
 
+impl Mem {
+    /// Looks for bytes in every page that can be read; (pages read, times found). Pages that
+    /// do not exist are skipped, as they would be a SIGBUS to touch.
+    pub fn search(&self, what: &[u8]) -> (u64, u64) {
+        const PAGE: usize = 4096;
+        let (mut pages, mut hits) = (0, 0);
+        let mut page = [0u8; PAGE];
+        for off in (0..self.len).step_by(PAGE) {
+            let local = libc::iovec {
+                iov_base: page.as_mut_ptr().cast(),
+                iov_len: PAGE,
+            };
+            let remote = libc::iovec {
+                iov_base: self.base.wrapping_add(off).cast(),
+                iov_len: PAGE,
+            };
+            // SAFETY: reads this process's own memory into a buffer of the length given.
+            let n = unsafe { libc::process_vm_readv(libc::getpid(), &local, 1, &remote, 1, 0) };
+            if n == PAGE as isize {
+                pages += 1;
+                hits += page.windows(what.len()).filter(|w| *w == what).count() as u64;
+            }
+        }
+        (pages, hits)
+    }
+}
+
 impl Drop for Mem {
     fn drop(&mut self) {
         // SAFETY: the mapping is ours (see `new`) and nothing points into it.
@@ -151,7 +178,21 @@ impl Nif {
 
     /// The host TX ring, if bound: what is sent there enters the kernel.
     pub fn host_tx_ring(&self) -> Option<Ring> {
-        self.ring(self.tx_rings())
+        self.host_tx_at(0)
+    }
+
+    /// Host TX ring `k`, if bound.
+    pub fn host_tx_at(&self, k: usize) -> Option<Ring> {
+        self.ring(self.tx_rings() + k)
+    }
+
+    /// Host RX ring `k`, if bound: what the kernel sends arrives there.
+    pub fn host_rx_at(&self, k: usize) -> Option<Ring> {
+        self.ring(self.tx_rings() + self.host_tx() + self.rx_rings() + k)
+    }
+
+    pub fn flags(&self) -> u32 {
+        self.mem.get(self.off + shm::IF_FLAGS)
     }
 
     fn ring(&self, k: usize) -> Option<Ring> {

@@ -16,8 +16,9 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::{Duration, Instant};
 
-/// The virtio-serial port; one process at a time can hold it.
-const PORT: &str = "/dev/virtio-ports/nic.ctl";
+/// The virtio-serial port of the first card, and of the second; one process at a
+/// time can hold each.
+const PORTS: [&str; 2] = ["/dev/virtio-ports/nic.ctl", "/dev/virtio-ports/nic1.ctl"];
 /// The card answers at once, except for a `send` of many frames.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -82,15 +83,24 @@ impl CardCounts {
 }
 
 impl Nic {
-    /// Opens the channel and drops what an earlier user left unread.
+    /// Opens the first card's channel and drops what an earlier user left unread.
     pub fn open() -> Result<Nic> {
+        Nic::at(PORTS[0])
+    }
+
+    /// As [`Nic::open`], the second card's.
+    pub fn second() -> Result<Nic> {
+        Nic::at(PORTS[1])
+    }
+
+    fn at(port: &str) -> Result<Nic> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
             .custom_flags(libc::O_NONBLOCK)
-            .open(PORT)
+            .open(port)
             .with_context(|| {
-                format!("open {PORT} (is this the lab's guest, and the card's control socket up?)")
+                format!("open {port} (is this the lab's guest, and the card's control socket up?)")
             })?;
         let mut chan = Chan {
             file,

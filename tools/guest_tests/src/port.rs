@@ -4,7 +4,7 @@
 
 use crate::abi::*;
 use crate::check::Sys;
-use crate::fd::{one_rx, Fd};
+use crate::fd::{one_rx, one_tx, Fd};
 use crate::frame::parse_udp;
 use crate::mem::{Mem, Nif, Ring};
 use crate::steer::{ifname, Rss, Rule};
@@ -73,6 +73,25 @@ impl Port {
             .context("ring_ofs of the host TX ring is 0: it is not bound")
     }
 
+    /// One NIC TX ring and no RX ring.
+    pub fn tx(queue: u32) -> Sys<Port> {
+        Port::open(&ifname(), one_tx(queue))
+    }
+
+    /// A bound NIC TX ring.
+    pub fn tx_ring(&self, queue: u32) -> Result<Ring> {
+        self.nif
+            .tx(queue)
+            .with_context(|| format!("ring_ofs of TX ring {queue} is 0: it is not bound"))
+    }
+
+    /// A bound host RX ring.
+    pub fn host_rx(&self, k: usize) -> Result<Ring> {
+        self.nif
+            .host_rx_at(k)
+            .with_context(|| format!("ring_ofs of host RX ring {k} is 0: it is not bound"))
+    }
+
     /// Frames of a ring that are UDP to `dport`: `n` of them, or what came in
     /// time.  Others that happen to arrive (the peer's multicast) are skipped.
     pub fn recv(
@@ -136,6 +155,22 @@ pub fn rx_info(fd: &Fd, queue: u32) -> Result<QueueInfo> {
         .into_iter()
         .find(|i| i.kind == KIND_RX && i.queue == queue);
     one.with_context(|| format!("NIOCQNEXT lists no RX ring {queue}"))
+}
+
+/// The listing's entry for NIC TX ring `queue` of the port under test.
+pub fn tx_info(fd: &Fd, queue: u32) -> Result<QueueInfo> {
+    entry(fd, KIND_TX, queue)
+}
+
+/// The listing's entry for host RX ring `k` of the port under test.
+pub fn host_rx_info(fd: &Fd, k: u32) -> Result<QueueInfo> {
+    entry(fd, KIND_HOST_RX, k)
+}
+
+fn entry(fd: &Fd, kind: u32, queue: u32) -> Result<QueueInfo> {
+    let all = fd.queues(Some(&ifname()))?;
+    let one = all.into_iter().find(|i| i.kind == kind && i.queue == queue);
+    one.with_context(|| format!("NIOCQNEXT lists no ring {queue} of kind {kind}"))
 }
 
 /// The listing's entry for a host TX ring of the port under test.

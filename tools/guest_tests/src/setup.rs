@@ -3,8 +3,11 @@
 //! run once at the start, again after a test that reloads a module or takes
 //! the interface down, and after a failure.
 
+use crate::frame::CARD2_MAC;
 use crate::nic::Nic;
-use crate::steer::{ethtool, ifname, ip_link, num_queues, run, sysfs, wait_carrier};
+use crate::steer::{
+    ethtool, ifname, ip_link, num_queues, run, sysfs, wait_carrier, wait_carrier_of,
+};
 use anyhow::{bail, Context, Result};
 use std::fs;
 use std::path::Path;
@@ -73,6 +76,29 @@ pub fn ensure() -> Result<()> {
     Ok(())
 }
 
+/// The second card's port.
+pub const SECOND: &str = "eth4";
+
+/// The second card's port up with its address, as [`ensure`] has the first. Tests that want it
+/// ask for it; it then stays up.
+pub fn ensure_second() -> Result<()> {
+    if !Path::new("/sys/class/net").join(SECOND).exists() {
+        bail!("no {SECOND}: boot the guest with two cards (lab --cards 2)");
+    }
+    let _ = fs::write(
+        format!("/proc/sys/net/ipv6/conf/{SECOND}/disable_ipv6"),
+        "1",
+    );
+    run("ip", &["link", "set", "dev", SECOND, "up"])?;
+    run("ip", &["addr", "replace", "10.0.4.1/24", "dev", SECOND])?;
+    wait_carrier_of(SECOND)?;
+    let peer = ["10.0.4.2", "lladdr", "02:00:00:00:04:02", "dev", SECOND];
+    let mut args = vec!["neigh", "replace"];
+    args.extend(peer);
+    args.extend(["nud", "permanent"]);
+    run("ip", &args).map(drop)
+}
+
 /// Undoes what a failed or killed test may have left, so that the next test
 /// starts from the common state.
 pub fn repair() -> Result<()> {
@@ -114,12 +140,17 @@ fn wait_interface() -> Result<String> {
     }
 }
 
-/// Some interface whose driver is ixgbe.
+/// Some interface whose driver is ixgbe, but not the second card's.
 fn ixgbe_interface() -> Option<String> {
     fs::read_dir("/sys/class/net")
         .ok()?
         .flatten()
         .find_map(|e| {
+            let mac = fs::read_to_string(e.path().join("address")).ok()?;
+            let second = CARD2_MAC.map(|b| format!("{b:02x}")).join(":");
+            if mac.trim() == second {
+                return None;
+            }
             let driver = fs::read_link(e.path().join("device/driver")).ok()?;
             driver
                 .ends_with("ixgbe")

@@ -72,10 +72,16 @@ pub fn carrier_changes() -> Result<u64> {
 
 /// Waits until the link is up.
 pub fn wait_carrier() -> Result<()> {
+    wait_carrier_of(&ifname())
+}
+
+/// As [`wait_carrier`], of any interface.
+pub fn wait_carrier_of(name: &str) -> Result<()> {
+    let path = format!("/sys/class/net/{name}/carrier");
     let end = Instant::now() + Duration::from_secs(20);
-    while sysfs("carrier").unwrap_or_default() != "1" {
+    while fs::read_to_string(&path).unwrap_or_default().trim() != "1" {
         if Instant::now() > end {
-            bail!("{}: no carrier after 20 s", ifname());
+            bail!("{name}: no carrier after 20 s");
         }
         std::thread::sleep(Duration::from_millis(50));
     }

@@ -3,6 +3,7 @@
 //! back as it came (RFC 862), datagram by datagram.
 
 use crate::child::Child;
+use crate::netns::{card_mac, guest_address, wire_name};
 use crate::vm::Vm;
 use anyhow::{Context, Result};
 use std::io::{Read, Write};
@@ -43,11 +44,17 @@ fn talk(mut stream: TcpStream) {
     }
 }
 
-/// Have this program serve in the peer's namespace.
+/// Have this program serve in the peer's namespace. The peer knows the guest's addresses:
+/// while a program has all of a port nobody would tell it.
 ///
 /// # Errors
 /// When it can't be started.
 pub fn at_peer(vm: &Vm) -> Result<Child> {
+    for n in 0..vm.cards().len() {
+        let (ip, mac, wire) = (guest_address(n), card_mac(n), wire_name(n));
+        let line = format!("ip neigh replace {ip} lladdr {mac} dev {wire} nud permanent");
+        vm.peer.run(&line)?.ok(&line)?;
+    }
     let mut command = vm.peer.command(&std::env::current_exe()?);
     command.arg("echo");
     Child::spawn("echo", &mut command, &vm.scratch_file("echo.log"))

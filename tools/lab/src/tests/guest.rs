@@ -10,7 +10,7 @@ use super::TestArgs;
 use crate::echo;
 use crate::say::progress;
 use crate::vm::{Config, Vm};
-use anyhow::Result;
+use anyhow::{bail, Result};
 
 /// How often the guest is booted anew after a test took it down.
 const REBOOTS: usize = 5;
@@ -25,8 +25,11 @@ pub fn run(args: &TestArgs, config: &Config, tally: &mut Tally) -> Result<()> {
     };
     let mut vm = Vm::boot(config)?;
     let mut _echo = echo::at_peer(&vm)?;
-    let mut wanted: Vec<String> = vm
-        .must("nm_test --list")?
+    let all = vm.must("nm_test --list")?;
+    if all.trim().is_empty() {
+        bail!("'nm_test --list' printed nothing");
+    }
+    let mut wanted: Vec<String> = all
         .lines()
         .map(|l| l.split_whitespace().next().unwrap_or("").to_string())
         .filter(|name| !name.is_empty() && args.wants(name))
