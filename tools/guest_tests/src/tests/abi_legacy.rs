@@ -20,7 +20,6 @@ tests! { "abi":
     legacy_regif_hw_ring_bit_selects_the_ring_and_comes_back,
     legacy_regif_unknown_port_gives_enxio,
     legacy_regif_rx_ring_out_of_range_gives_einval,
-    legacy_regif_with_tx_rings_gives_eopnotsupp,
     legacy_regif_twice_gives_ebusy,
     legacy_regif_maps_and_syncs,
     legacy_regif_extra_buffers_come_back_in_arg3,
@@ -176,23 +175,6 @@ fn legacy_regif_rx_ring_out_of_range_gives_einval() -> Result<()> {
     )?;
     let mut req = rx_only(LEGACY_HW_RING | 0xfff, RX_ONLY as u32);
     want_errno("HW_RING | 0xfff", Fd::open()?.regif(&mut req), libc::EINVAL)
-}
-
-/// What needs NIC TX rings is not offered.
-fn legacy_regif_with_tx_rings_gives_eopnotsupp() -> Result<()> {
-    for (what, ringid, flags) in [
-        ("flags 0, ringid 0: all rings", 0, 0),
-        ("HW_RING, flags 0", LEGACY_HW_RING | Q as u16, 0),
-        ("ONE_NIC", Q as u16, ONE_NIC),
-        ("ALL_NIC", 0, ALL_NIC),
-    ] {
-        want_errno(
-            what,
-            Fd::open()?.regif(&mut rx_only(ringid, flags)),
-            libc::EOPNOTSUPP,
-        )?;
-    }
-    Ok(())
 }
 
 fn legacy_regif_twice_gives_ebusy() -> Result<()> {

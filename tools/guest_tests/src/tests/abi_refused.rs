@@ -7,7 +7,7 @@ use super::tests;
 use crate::abi::*;
 use crate::check::*;
 use crate::fd::{one_rx, Fd};
-use crate::port::{rx_info, Port, Q, Q2};
+use crate::port::{Port, Q, Q2};
 use crate::steer::{ifname, num_queues};
 use anyhow::Result;
 
@@ -21,7 +21,6 @@ tests! { "abi":
     register_modes_0_9_10_15_give_einval,
     register_null_mode_without_mem_id_gives_einval,
     register_rx_ring_out_of_range_gives_einval,
-    register_modes_that_need_nic_tx_rings_give_eopnotsupp,
     register_taken_queue_gives_ebusy,
     register_all_nic_with_one_queue_taken_gives_ebusy_and_takes_none,
     register_exclusive_conflicts_both_ways_give_ebusy,
@@ -123,25 +122,6 @@ fn register_rx_ring_out_of_range_gives_einval() -> Result<()> {
         want_errno(&format!("ring {ringid} of {n}"), got, libc::EINVAL)?;
     }
     Ok(())
-}
-
-/// What needs NIC TX rings is not offered: EOPNOTSUPP, and no RX ring is taken.
-fn register_modes_that_need_nic_tx_rings_give_eopnotsupp() -> Result<()> {
-    let q = Q as u16;
-    for (what, reg) in [
-        ("ONE_NIC", rx(ONE_NIC, q, 0)),
-        ("ONE_NIC TX only", rx(ONE_NIC, q, TX_ONLY)),
-        ("ALL_NIC", rx(ALL_NIC, 0, 0)),
-        ("ALL_NIC TX only", rx(ALL_NIC, 0, TX_ONLY)),
-        ("NIC_SW", rx(NIC_SW, 0, 0)),
-    ] {
-        want_errno(what, try_register(&ifname(), reg), libc::EOPNOTSUPP)?;
-    }
-    want_eq(
-        "state of the queue",
-        rx_info(&Fd::open()?, Q)?.state,
-        Q_KERNEL,
-    )
 }
 
 /// Section 1.7, exclusivity: an fd that wants a ring alone gets EBUSY if it has an owner.
@@ -246,7 +226,7 @@ fn register_error_changes_no_queue() -> Result<()> {
     for reg in [
         rx(0, 0, RX_ONLY),
         rx(ONE_NIC, 0xfff, RX_ONLY),
-        rx(ONE_NIC, Q as u16, 0),
+        rx(ONE_NIC, 0xfff, 0),
         rx(MODE_NULL, 0, 0),
     ] {
         want_some_errno("bad request", try_register(&ifname(), reg))?;

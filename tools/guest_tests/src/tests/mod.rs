@@ -11,7 +11,10 @@ pub mod abi_order;
 pub mod abi_refused;
 pub mod abi_register;
 pub mod abi_sync;
+pub mod bridge;
+pub mod bridge_tools;
 pub mod compat;
+pub mod counters;
 pub mod csb;
 pub mod data_buffers;
 pub mod data_frames;
@@ -23,6 +26,9 @@ pub mod events;
 pub mod extmem;
 pub mod faults;
 pub mod forward;
+pub mod host_limits;
+pub mod host_rx;
+pub mod host_through;
 pub mod hostile_ring;
 pub mod hostile_scribble;
 pub mod hostile_slot;
@@ -30,7 +36,10 @@ pub mod kloop;
 pub mod kloop_events;
 pub mod kloop_tx;
 pub mod lifecycle;
+pub mod meta;
 pub mod meta_stamp;
+pub mod modes;
+pub mod modes_legacy;
 pub mod names;
 pub mod offsets;
 pub mod pages;
@@ -42,8 +51,16 @@ pub mod queues_list;
 pub mod queues_owner;
 pub mod queues_rest;
 pub mod queues_traffic;
+pub mod regions;
 pub mod rust_crate;
+pub mod share;
 pub mod tools;
+pub mod tx;
+pub mod tx_bad;
+pub mod tx_chain;
+pub mod tx_life;
+pub mod tx_wait;
+pub mod txkernel;
 
 use anyhow::Result;
 use std::fmt;
@@ -123,6 +140,9 @@ pub fn all() -> Vec<&'static Test> {
         offsets::TESTS,
         meta_stamp::TESTS,
         debugfs::TESTS,
+        modes::TESTS,
+        modes_legacy::TESTS,
+        share::TESTS,
         data_frames::TESTS,
         data_ring::TESTS,
         data_wait::TESTS,
@@ -133,6 +153,21 @@ pub fn all() -> Vec<&'static Test> {
         putback::TESTS,
         putback_ring::TESTS,
         forward::TESTS,
+        tx::TESTS,
+        tx_chain::TESTS,
+        tx_bad::TESTS,
+        tx_wait::TESTS,
+        tx_life::TESTS,
+        txkernel::TESTS,
+        host_rx::TESTS,
+        host_limits::TESTS,
+        host_through::TESTS,
+        bridge::TESTS,
+        bridge_tools::TESTS,
+        regions::TESTS,
+        meta::TESTS,
+        counters::TESTS,
+        programs::TESTS,
         queues_calls::TESTS,
         queues_list::TESTS,
         queues_owner::TESTS,
@@ -144,7 +179,6 @@ pub fn all() -> Vec<&'static Test> {
         kloop::TESTS,
         kloop_events::TESTS,
         kloop_tx::TESTS,
-        programs::TESTS,
         rust_crate::TESTS,
         tools::TESTS,
         lifecycle::TESTS,
