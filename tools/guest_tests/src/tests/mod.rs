@@ -25,6 +25,7 @@ pub mod debugfs;
 pub mod events;
 pub mod extmem;
 pub mod faults;
+pub mod faults_tx;
 pub mod forward;
 pub mod host_limits;
 pub mod host_rx;
@@ -184,6 +185,7 @@ pub fn all() -> Vec<&'static Test> {
         lifecycle::TESTS,
         events::TESTS,
         faults::TESTS,
+        faults_tx::TESTS,
     ]
     .iter()
     .flat_map(|t| t.iter())

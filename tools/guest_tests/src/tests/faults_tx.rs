@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A spare hardware TX queue misbehaves: it does not start, sends nothing, does not stop.
+
+use super::putback::put_copy;
+use super::tests;
+use crate::abi::*;
+use crate::check::*;
+use crate::frame::udp_sized;
+use crate::mem::Ring;
+use crate::nic::Nic;
+use crate::port::{Port, DPORT, Q};
+use crate::setup::eventually;
+use crate::steer::{ethtool, ifname, wait_carrier};
+use anyhow::{Context, Result};
+use std::time::{Duration, Instant};
+
+tests! { "lifecycle":
+    spare_tx_queue_that_does_not_start_is_not_taken,
+    tx_queue_that_sends_nothing_fills_up_and_closes_in_bounded_time,
+    tx_queue_that_does_not_stop_is_refused_until_a_reset | flaps last,
+}
+
+/// The hardware queue behind TX ring `Q`, as Documentation/ixgbe-hooks.md says.
+const SPARE: u32 = 63 - Q;
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// TX ring `Q` and nothing else.
+fn take() -> Sys<Port> {
+    let reg = Register {
+        mode: ONE_NIC,
+        ringid: Q as u16,
+        flags: TX_ONLY,
+        ..Default::default()
+    };
+    Port::open(&ifname(), reg)
+}
+
+fn ring(port: &Port) -> Result<Ring> {
+    port.nif.tx(Q).context("ring_ofs of the TX ring is 0")
+}
+
+/// One frame goes to the wire, by the spare queue, and its slot comes back.
+fn sends(nic: &Nic, port: &Port) -> Result<()> {
+    let before = nic.counts()?.txq(SPARE, "packets")?;
+    let ring = ring(port)?;
+    put_copy(&ring, &udp_sized(DPORT, 1, 100))?;
+    eventually("the slot is the program's again", SOON, || {
+        want_ok("TXSYNC", port.fd.txsync())?;
+        Ok(ring.space() == ring.n - 1)
+    })?;
+    let after = nic.counts()?.txq(SPARE, "packets")?;
+    want_eq("frames that left the spare queue", after - before, 1)
+}
+
+/// The card's fault injection for the spare; off again when dropped.
+struct Fault<'a> {
+    nic: &'a Nic,
+    name: &'static str,
+}
+
+impl<'a> Fault<'a> {
+    fn on(nic: &'a Nic, name: &'static str) -> Result<Self> {
+        nic.cmd(&format!("fault txq {SPARE} {name} on"))?;
+        Ok(Fault { nic, name })
+    }
+}
+
+impl Drop for Fault<'_> {
+    fn drop(&mut self) {
+        let _ = self
+            .nic
+            .cmd(&format!("fault txq {SPARE} {} off", self.name));
+    }
+}
+
+/// TXDCTL.ENABLE does not come on: EIO, and nothing is left behind.
+fn spare_tx_queue_that_does_not_start_is_not_taken() -> Result<()> {
+    let nic = Nic::open()?;
+    let dead = Fault::on(&nic, "dead")?;
+    want_errno("REGISTER", take().map(drop), libc::EIO)?;
+    drop(dead);
+    sends(&nic, &take()?)
+}
+
+/// The card fetches no descriptor: the ring fills up, POLLOUT does not come, close() waits for
+/// the hardware only so long.  What was not sent never is.
+fn tx_queue_that_sends_nothing_fills_up_and_closes_in_bounded_time() -> Result<()> {
+    let nic = Nic::open()?;
+    let port = take()?;
+    let ring = ring(&port)?;
+    let sent = nic.counts()?.txq(SPARE, "packets")?;
+    let hang = Fault::on(&nic, "hang")?;
+    while ring.space() > 0 {
+        put_copy(&ring, &udp_sized(DPORT, 2, 60))?;
+    }
+    want_ok("TXSYNC", port.fd.txsync())?;
+    let events = port.fd.poll(libc::POLLOUT, Duration::from_millis(300))?;
+    want_eq("poll on a ring that does not move", events, 0)?;
+    let since = Instant::now();
+    drop(ring);
+    drop(port);
+    let took = since.elapsed();
+    want(
+        &format!("close() took {took:?}"),
+        took < Duration::from_secs(3),
+    )?;
+    drop(hang);
+    let now = nic.counts()?.txq(SPARE, "packets")?;
+    want_eq("frames that left the spare queue", now - sent, 0)?;
+    sends(&nic, &take()?)
+}
+
+/// TXDCTL.ENABLE stays on when the ring is given back: its memory is kept, EBUSY until a reset.
+/// The modules stay until reboot: one of the last tests.
+fn tx_queue_that_does_not_stop_is_refused_until_a_reset() -> Result<()> {
+    let nic = Nic::open()?;
+    let port = take()?;
+    sends(&nic, &port)?;
+    let stuck = Fault::on(&nic, "stuck")?;
+    drop(port);
+    want_errno("REGISTER", take().map(drop), libc::EBUSY)?;
+    drop(stuck);
+    ethtool("-r", &[])?;
+    wait_carrier()?;
+    sends(&nic, &take()?)
+}
