@@ -68,6 +68,12 @@ struct sk_buff *nm_skb_plain(struct sk_buff *skb, u32 *lost)
 	struct sk_buff *list = NULL, **end = &list, *next;
 
 	*lost = 0;
+	/* pktgen sends one skb many times over; a list can have it once */
+	skb = skb_share_check(skb, GFP_ATOMIC);
+	if (!skb) {
+		*lost = 1;
+		return NULL;
+	}
 	/* the card was to encrypt it: as it is it must not leave the kernel */
 	if (xfrm_offload(skb))
 		goto drop;
