@@ -13,6 +13,16 @@ use crate::ring::{self, advance};
 use crate::uapi::ext::counter;
 use crate::uapi::{MAX_FRAGS, NR_FORWARD, NS_FORWARD, NS_MOREFRAG};
 
+/// Released slots, of which those before `at` were looked at.
+#[derive(Clone, Copy)]
+struct Span {
+    /// The ring's hwcur, where they begin.
+    hwcur: u32,
+    at: u32,
+    /// Where they end.
+    head: u32,
+}
+
 impl RxRing {
     /// Is the ring in transparent mode now?
     #[inline(always)]
@@ -42,20 +52,29 @@ impl RxRing {
         }
     }
 
-    /// Adds marked frames to the batch, from where the last call ended: the ring's hwcur then, and
-    /// the slot. Returns that and how many; `None`: there are no more.
-    fn gather_marked(
-        &self,
-        from: Option<(u32, u32)>,
-        batch: &mut Batch,
-    ) -> Option<((u32, u32), u32)> {
+    /// Adds marked frames to the batch, from where the last call ended. Returns where this one did,
+    /// and how many; `None`: there are no more.
+    fn gather_marked(&self, from: Option<Span>, batch: &mut Batch) -> Option<(Span, u32)> {
         let n = self.shm.n;
         let slots = self.shm.slots();
         let mut hw = self.hw.lock();
         let kring = &mut hw.kring;
-        let head = ring::check(self.shm.pointers(), kring.hwcur, kring.hwtail, n);
-        let head = head.ok()?.head;
-        let (hwcur, mut at) = from.unwrap_or((kring.hwcur, kring.hwcur));
+        let span = match from {
+            // Read once: a program that goes on writing it cannot hold the kernel up.
+            Some(span) => span,
+            None => Span {
+                hwcur: kring.hwcur,
+                at: kring.hwcur,
+                head: ring::check(self.shm.pointers(), kring.hwcur, kring.hwtail, n)
+                    .ok()?
+                    .head,
+            },
+        };
+        let Span {
+            hwcur,
+            mut at,
+            head,
+        } = span;
         // Another thread's sync has taken them back, and forwarded them before.
         if hwcur != kring.hwcur {
             return None;
@@ -90,6 +109,6 @@ impl RxRing {
                 }
             }
         }
-        (at != start).then_some(((hwcur, at), frames))
+        (at != start).then_some((Span { hwcur, at, head }, frames))
     }
 }
