@@ -116,7 +116,12 @@ impl Ring {
             Ring::Tx(ring) => ring.sync_at(p),
             Ring::HostTx(ring) => ring.sync_at(dev, p),
             Ring::Rx(ring) => ring.sync_at(p),
-            Ring::HostRx(ring) => ring.sync_at(p),
+            Ring::HostRx(ring) => {
+                let (outcome, hwcur, hwtail) = ring.sync_at(p);
+                // The other kinds say so themselves.
+                let outcome = dev.map_or(Sync::Gone, |_| outcome);
+                (outcome, hwcur, hwtail)
+            }
         }
     }
 
