@@ -68,8 +68,10 @@ pub(crate) struct Import {
     pub(crate) complete: u32,
     /// Complete packets.
     pub(crate) packets: u32,
-    /// Bytes in all slots written.
+    /// Their bytes.
     pub(crate) bytes: u64,
+    /// Bytes of a frame whose end has not come: the next import meets them again.
+    pub(crate) partial: u64,
 }
 
 /// Has the NIC written back a descriptor with this status?
@@ -105,7 +107,8 @@ pub(crate) fn import(
             total.slots = total.slots.wrapping_add(frames as u32);
             total.packets = total.packets.wrapping_add(frames as u32);
             total.complete = total.slots;
-            total.bytes = total.bytes.wrapping_add(bytes);
+            total.bytes = total.bytes.wrapping_add(total.partial).wrapping_add(bytes);
+            total.partial = 0;
         }
         // The next one is not done, or its frame goes on.
         let (Some(desc), Some(slot), Some(armed)) =
@@ -119,7 +122,7 @@ pub(crate) fn import(
             slot.buf_idx.set(armed.buf as u32);
             slot.len_flags.set(len | (u32::from(NS_MOREFRAG) << 16));
             total.slots = total.slots.wrapping_add(1);
-            total.bytes = total.bytes.wrapping_add(u64::from(len));
+            total.partial = total.partial.wrapping_add(u64::from(len));
             done += 1;
         } else if hi & DD == 0 {
             break;

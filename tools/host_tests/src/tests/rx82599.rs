@@ -50,7 +50,8 @@ fn import_stops_at_the_first_descriptor_that_is_not_done() {
             slots: 2,
             complete: 2,
             packets: 2,
-            bytes: 1574
+            bytes: 1574,
+            partial: 0
         }
     );
     assert_eq!(slots[0].len_and_flags(), (60, 0));
@@ -70,7 +71,8 @@ fn a_frame_of_three_descriptors_is_one_packet_of_three_slots() {
             slots: 3,
             complete: 3,
             packets: 1,
-            bytes: 4106
+            bytes: 4106,
+            partial: 0
         }
     );
     assert_eq!(slots[0].len_and_flags(), (2048, NS_MOREFRAG));
@@ -84,6 +86,38 @@ fn the_beginning_of_a_frame_is_not_published() {
     let mut total = Import::default();
     import(&descs, &slots(3), &armed(&slots(3)), 2048, &mut total);
     assert_eq!((total.slots, total.complete, total.packets), (2, 1, 1));
+    assert_eq!((total.bytes, total.partial), (60, 2048));
+}
+
+#[test]
+fn bytes_of_a_frame_whose_end_comes_later_are_counted_once() {
+    let descs = [done(60, true), done(2048, false), desc(0)];
+    let mut first = Import::default();
+    import(&descs, &slots(3), &armed(&slots(3)), 2048, &mut first);
+    let descs = [done(2048, false), done(10, true)];
+    let mut second = Import::default();
+    import(&descs, &slots(2), &armed(&slots(2)), 2048, &mut second);
+    assert_eq!((first.bytes, second.bytes), (60, 2058));
+}
+
+#[test]
+fn a_frame_that_wraps_has_the_bytes_of_both_runs() {
+    let mut total = Import::default();
+    import(
+        &[done(2048, false)],
+        &slots(1),
+        &armed(&slots(1)),
+        2048,
+        &mut total,
+    );
+    import(
+        &[done(10, true)],
+        &slots(1),
+        &armed(&slots(1)),
+        2048,
+        &mut total,
+    );
+    assert_eq!((total.packets, total.bytes, total.partial), (1, 2058, 0));
 }
 
 #[test]
