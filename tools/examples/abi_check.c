@@ -214,6 +214,50 @@ static void port_names(void)
 	expect_port("netmap:averyveryverylongname", -1, "", 0, 0, 0, 0, 0);
 }
 
+static void say(const char *name, int good)
+{
+	tests++;
+	failed += !good;
+	printf("%sok %d %s\n", good ? "" : "not ", tests, name);
+}
+
+static int mapped(void *p)
+{
+	unsigned char there;
+
+	return !mincore(p, 1, &there);
+}
+
+/* What outlives the port that brought it, without a device: memory and options. */
+static void lifetimes(void)
+{
+	struct nmport_d *a = nmport_new(), *b = nmport_new();
+	struct nmreq_opt_offsets mine;
+	char file[] = "/tmp/abi_checkXXXXXX";
+	int fd = mkstemp(file), ready;
+	void *mem;
+
+	ready = a && b && fd >= 0 && !ftruncate(fd, 1 << 16) &&
+		!nmport_extmem_from_file(a, file);
+	unlink(file);
+	say("libnetmap.memory_of_a_file", ready);
+	if (!ready)
+		return;
+	a->reg.nr_mem_id = b->reg.nr_mem_id = 5;
+	a->reg.nr_memsize = b->reg.nr_memsize = 1 << 16;
+	a->mem = nmem_get(a);
+	b->mem = nmem_get(b);
+	mem = a->mem->mem;
+	nmport_close(a);
+	say("libnetmap.memory_stays_for_another_port", mapped(mem));
+	memset(&mine, 0, sizeof(mine));
+	mine.nro_opt.nro_reqtype = NETMAP_REQ_OPT_OFFSETS;
+	nmreq_push_option(&b->hdr, &mine.nro_opt);
+	nmport_close(b);	/* must not free `mine` */
+	say("libnetmap.memory_goes_with_the_last_port", !mapped(mem));
+	close(fd);
+}
+
 int main(void)
 {
 	const unsigned int tilde = NR_REG_ONE_NIC | NR_RX_RINGS_ONLY | NR_PUTBACK;
@@ -238,6 +282,7 @@ int main(void)
 	expect("netmap:eth3@x", -1, "", 0, 0, 0);
 	expect("netmap:averyveryverylongname", -1, "", 0, 0, 0);
 	port_names();
+	lifetimes();
 	printf("1..%d\n", tests);
 	return failed != 0;
 }

@@ -65,6 +65,7 @@ struct nmport_d {
 	int		mmap_done;
 	size_t		extmem_autounmap; /* bytes to unmap at the end */
 	struct nmreq_opt_extmem *extmem;
+	struct nmreq_opt_offsets *offsets;
 	struct nmctx	*ctx;
 };
 
@@ -75,6 +76,7 @@ struct nmem_d {
 	void		*mem;
 	size_t		size;
 	int		is_extmem;
+	size_t		unmap;		/* of that: bytes to unmap with the last port */
 	struct nmem_d	*next;
 };
 

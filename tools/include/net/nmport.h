@@ -42,12 +42,12 @@ nmport_delete(struct nmport_d *d)
 static inline void
 nmport_undo_parse(struct nmport_d *d)
 {
-	struct nmreq_option *o;
-
 	nmport_undo_extmem(d);
-	while ((o = nmreq_find_option(&d->hdr, NETMAP_REQ_OPT_OFFSETS))) {
-		nmreq_remove_option(&d->hdr, o);
-		nmctx_free(d->ctx, o);
+	/* Other options are the program's. */
+	if (d->offsets) {
+		nmreq_remove_option(&d->hdr, &d->offsets->nro_opt);
+		nmctx_free(d->ctx, d->offsets);
+		d->offsets = NULL;
 	}
 	memset(&d->reg, 0, sizeof(d->reg));
 	memset(d->hdr.nr_name, 0, sizeof(d->hdr.nr_name));

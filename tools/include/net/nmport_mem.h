@@ -64,13 +64,31 @@ nmport_extmem_getinfo(struct nmport_d *d)
 	return d->extmem ? &d->extmem->nro_info : NULL;
 }
 
+/* Unmap the memory of a file, or leave that to the last other port that has it. */
+static inline void
+nmport_unmap_extmem(struct nmport_d *d)
+{
+	void *mem = (void *)(uintptr_t)d->extmem->nro_usrptr;
+	struct nmem_d *m;
+
+	nmctx_lock(d->ctx);
+	for (m = d->ctx->mem_descs; m; m = m->next)
+		if (m->is_extmem && m->mem == mem)
+			break;
+	if (m)
+		m->unmap = d->extmem_autounmap;
+	else
+		munmap(mem, d->extmem_autounmap);
+	nmctx_unlock(d->ctx);
+}
+
 static inline void
 nmport_undo_extmem(struct nmport_d *d)
 {
 	if (!d->extmem)
 		return;
 	if (d->extmem_autounmap)
-		munmap((void *)(uintptr_t)d->extmem->nro_usrptr, d->extmem_autounmap);
+		nmport_unmap_extmem(d);
 	nmreq_remove_option(&d->hdr, &d->extmem->nro_opt);
 	nmctx_free(d->ctx, d->extmem);
 	d->extmem = NULL;
@@ -84,6 +102,8 @@ nmport_offset(struct nmport_d *d, uint64_t initial, uint64_t maxoff, uint64_t bi
 {
 	struct nmreq_opt_offsets *o;
 
+	if (d->offsets)
+		return nmctx_einval(d->ctx, "offset: given twice");
 	o = (struct nmreq_opt_offsets *)nmctx_malloc(d->ctx, sizeof(*o));
 	if (!o)
 		return -1;
@@ -92,6 +112,7 @@ nmport_offset(struct nmport_d *d, uint64_t initial, uint64_t maxoff, uint64_t bi
 	o->nro_initial_offset = initial;
 	o->nro_offset_bits = (uint32_t)bits;
 	o->nro_min_gap = mingap;
+	d->offsets = o;
 	nmreq_push_option(&d->hdr, &o->nro_opt);
 	return 0;
 }
@@ -137,6 +158,8 @@ nmem_put(struct nmctx *ctx, struct nmem_d *m)
 		*link = m->next;
 	if (!m->is_extmem)
 		munmap(m->mem, m->size);
+	else if (m->unmap)
+		munmap(m->mem, m->unmap);
 	nmctx_free(ctx, m);
 }
 
