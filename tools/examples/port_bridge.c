@@ -40,8 +40,13 @@ static unsigned int move(struct netmap_ring *rx, struct netmap_ring *tx, int swa
 			ts->flags = (uint16_t)(NS_BUF_CHANGED | (rs->flags & NS_MOREFRAG));
 			rs->flags |= NS_BUF_CHANGED;
 		} else {
+			uint32_t room = nm_slot_room(tx, ts);
+
+			/* The other port's buffers may be smaller. */
+			if (ts->len > room)
+				ts->len = (uint16_t)room;
 			memcpy(NETMAP_BUF_OFFSET(tx, ts), NETMAP_BUF_OFFSET(rx, rs),
-			       rs->len);
+			       ts->len);
 			ts->flags = rs->flags & NS_MOREFRAG;
 		}
 		r = nm_ring_next(rx, r);
