@@ -122,19 +122,24 @@ pub(crate) fn poll(
     files: &mut [(BorrowedFd<'_>, i16)],
     timeout: Option<Duration>,
 ) -> io::Result<bool> {
-    const MAX: usize = 64;
-    let mut set = [libc::pollfd {
+    const FEW: usize = 64;
+    const NONE: libc::pollfd = libc::pollfd {
         fd: -1,
         events: 0,
         revents: 0,
-    }; MAX];
-    if files.len() > MAX {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
+    };
+    let (mut few, mut many);
+    let set: &mut [libc::pollfd] = if files.len() <= FEW {
+        few = [NONE; FEW];
+        &mut few
+    } else {
+        many = vec![NONE; files.len()];
+        &mut many
+    };
     for (p, (fd, events)) in set.iter_mut().zip(files.iter()) {
         (p.fd, p.events) = (fd.as_raw_fd(), *events);
     }
-    // SAFETY: that many live pollfds.
+    // SAFETY: at least that many live pollfds.
     let n = unsafe { libc::poll(set.as_mut_ptr(), files.len() as _, millis(timeout)) };
     let e = io::Error::last_os_error();
     for (p, (_, events)) in set.iter().zip(files.iter_mut()) {
@@ -197,6 +202,19 @@ pub(crate) fn interface_exists(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn as_many_files_are_polled_as_a_port_has_rings() {
+        let events: Vec<_> = (0..130).map(|_| eventfd().expect("eventfd")).collect();
+        let mut files: Vec<_> = events.iter().map(|e| (e.as_fd(), libc::POLLIN)).collect();
+        assert!(!poll(&mut files, Some(Duration::ZERO)).expect("poll"));
+        signal(&events[129]).expect("signal");
+        files.iter_mut().for_each(|f| f.1 = libc::POLLIN);
+        assert!(poll(&mut files, Some(Duration::ZERO)).expect("poll"));
+        let ready: Vec<_> = (0..130).filter(|i| files[*i].1 != 0).collect();
+        assert_eq!(ready, [129]);
+    }
 
     #[test]
     fn timeouts_round_up_and_saturate() {
