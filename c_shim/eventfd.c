@@ -8,6 +8,7 @@
 #include <linux/fs.h>
 #include <linux/hrtimer.h>
 #include <linux/poll.h>
+#include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -74,7 +75,8 @@ bool nm_sleeper_sleep(void *sleeper, u64 usec)
 /* Returns whether a signal is pending. */
 bool nm_yield(void)
 {
-	cond_resched();
+	/* RCU tasks sees no other pause of a loop that never sleeps */
+	cond_resched_tasks_rcu_qs();
 	return signal_pending(current);
 }
 
