@@ -4,20 +4,19 @@
 
 use super::tests;
 use super::tx::SOON;
-use crate::abi::Q_NETMAP;
+use crate::abi::{QueueInfo, KIND_RX, KIND_TX, Q_NETMAP};
 use crate::check::*;
 use crate::fd::Fd;
 use crate::frame::{parse_udp, to_mac, udp_sized, CARD2_MAC};
 use crate::helper::Helper;
 use crate::nic::Nic;
 use crate::peer;
-use crate::port::{rx_info, OTHER_PORT};
+use crate::port::OTHER_PORT;
 use crate::setup::{ensure_second, eventually, SECOND};
-use crate::steer::{ifname, num_queues};
+use crate::steer::ifname;
 use crate::through::nobody_has_a_ring;
 use crate::txlog::TxLog;
 use anyhow::Result;
-use std::time::Duration;
 
 tests! { "bridge":
     libnetmap_style_bridge_joins_two_ports,
@@ -43,10 +42,19 @@ fn crosses(seq: u32) -> Result<()> {
     want_eq("left by the first card", log.wait(50, pick)?, back)
 }
 
-fn taken_whole(n: u32) -> Result<()> {
-    eventually("the program has the port", SOON, || {
-        Ok(rx_info(&Fd::open()?, n - 1)?.state == Q_NETMAP)
-    })
+/// Waits until a program has all rings of these ports: it takes the TX rings last.
+fn taken_whole(ports: &[&str]) -> Result<()> {
+    let fd = Fd::open()?;
+    for port in ports {
+        eventually(&format!("the program has all of {port}"), SOON, || {
+            let all = fd.queues(Some(port))?;
+            let of = |kind| move |i: &&QueueInfo| i.kind == kind && i.state == Q_NETMAP;
+            let n = all.iter().filter(|i| i.kind == KIND_RX).count();
+            let taken = [KIND_RX, KIND_TX].map(|kind| all.iter().filter(of(kind)).count());
+            Ok(n > 0 && taken == [n, n])
+        })?;
+    }
+    Ok(())
 }
 
 /// 2.3: nmport_open and friends.
@@ -55,8 +63,7 @@ fn libnetmap_style_bridge_joins_two_ports() -> Result<()> {
     for program in ["port_bridge", "port_bridge_cpp"] {
         let names = [ifname(), SECOND.into()].map(|n| format!("netmap:{n}"));
         let bridge = Helper::program(program, &[&names[0], &names[1]])?;
-        taken_whole(num_queues("rx-")?)?;
-        std::thread::sleep(Duration::from_millis(300));
+        taken_whole(&[&ifname(), SECOND])?;
         crosses(1)?;
         want_eq("exit code", bridge.ended_by(libc::SIGINT)?, Some(0))?;
         want("all rings are back", nobody_has_a_ring()?)?;
@@ -67,8 +74,7 @@ fn libnetmap_style_bridge_joins_two_ports() -> Result<()> {
 fn nm_bridge_joins_two_ports_without_copying() -> Result<()> {
     ensure_second()?;
     let bridge = Helper::program("nm_bridge", &[&ifname(), SECOND])?;
-    taken_whole(num_queues("rx-")?)?;
-    std::thread::sleep(Duration::from_millis(300));
+    taken_whole(&[&ifname(), SECOND])?;
     crosses(1)?;
     crosses(500)?;
     want_eq("exit code", bridge.ended_by(libc::SIGINT)?, Some(0))?;
@@ -79,8 +85,7 @@ fn nm_bridge_joins_two_ports_without_copying() -> Result<()> {
 fn nm_bridge_carries_the_hosts_traffic() -> Result<()> {
     let host = format!("{}^", ifname());
     let bridge = Helper::program("nm_bridge", &[&ifname(), &host])?;
-    taken_whole(num_queues("rx-")?)?;
-    std::thread::sleep(Duration::from_millis(300));
+    taken_whole(&[&ifname()])?;
     want_eq("pings answered", peer::pings(20)?, 20)?;
     peer::tcp_echo(1 << 20, 4 * SOON)?;
     want_eq("exit code", bridge.ended_by(libc::SIGTERM)?, Some(0))?;
