@@ -28,6 +28,7 @@ tests! { "kloop":
     csb_that_goes_away_ends_the_loop_with_efault,
     frames_arrive_through_the_csb,
     frames_arrive_without_any_sleep,
+    loop_without_any_sleep_does_not_hold_up_rcu_tasks @ 90,
     impossible_pointers_are_never_accepted,
     other_requests_of_the_fd_are_ebusy_meanwhile,
     unknown_options_are_ignored_and_known_modes_accepted,
@@ -184,6 +185,28 @@ fn frames_arrive_without_any_sleep() -> Result<()> {
     let kloop = Loop::start(&lane.port.fd, 0, 0)?;
     receive(&lane, &csb, 300)?;
     want_ok("START returns 0", kloop.stop()?)
+}
+
+/// Freeing a function tracer waits until every thread has paused once, or said so.
+fn loop_without_any_sleep_does_not_hold_up_rcu_tasks() -> Result<()> {
+    const INSTANCE: &str = "/sys/kernel/tracing/instances/nm_test";
+    let (port, _csb) = port()?;
+    std::fs::create_dir_all(INSTANCE)?;
+    let set = |file: &str, value: &str| std::fs::write(format!("{INSTANCE}/{file}"), value);
+    set("set_ftrace_filter", "do_nanosleep").context("set_ftrace_filter")?;
+    set("current_tracer", "function").context("current_tracer")?;
+    let kloop = Loop::start(&port.fd, 0, 0)?;
+    want("it goes on", kloop.ended(MOMENT).is_none())?;
+    let (done, freed) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let removed = std::fs::write(format!("{INSTANCE}/current_tracer"), "nop")
+            .and_then(|()| std::fs::remove_dir(INSTANCE));
+        let _ = done.send(removed);
+    });
+    let while_it_runs = freed.recv_timeout(Duration::from_secs(30));
+    want_ok("START returns 0", kloop.stop()?)?;
+    while_it_runs.context("the tracer is still there after 30 s")??;
+    Ok(())
 }
 
 /// 1.11 with the CSB's pointers: nothing is taken, the loop goes on, the counter says so.
