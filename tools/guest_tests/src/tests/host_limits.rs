@@ -11,7 +11,7 @@ use crate::helper::Helper;
 use crate::peer::{self, PEER};
 use crate::port::{host_rx_info, Port};
 use crate::setup::eventually;
-use crate::steer::{ifname, sysfs};
+use crate::steer::{ifname, run, sysfs};
 use anyhow::{Context, Result};
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,7 @@ tests! { "host":
     wire_is_the_kernels_again_after_sigkill,
     several_host_rings_share_the_kernels_frames,
     hostile_pointers_and_slots_of_the_host_rx_ring,
+    one_skb_that_pktgen_sends_many_times_arrives_many_times,
 }
 
 /// Nobody reads: the ring fills, the rest is dropped and counted, senders go on; what was
@@ -179,4 +180,36 @@ fn hostile_pointers_and_slots_of_the_host_rx_ring() -> Result<()> {
         collect(&port, &ring, batch.len())?;
     }
     Ok(())
+}
+
+/// pktgen's skbs are shared: what waits here must not be linked twice.
+fn one_skb_that_pktgen_sends_many_times_arrives_many_times() -> Result<()> {
+    const COUNT: usize = 200;
+    const TO: [u8; 6] = [2, 0, 0, 0, 0, 1];
+    run("modprobe", &["pktgen"])?;
+    let port = nic_sw()?;
+    let ring = port.host_rx(0)?;
+    let tell = |file: &str, line: &str| {
+        std::fs::write(format!("/proc/net/pktgen/{file}"), line)
+            .with_context(|| format!("pktgen: {line}"))
+    };
+    tell("kpktgend_0", &format!("add_device {}", ifname()))?;
+    for line in [
+        format!("count {COUNT}"),
+        format!("clone_skb {COUNT}"),
+        "pkt_size 60".into(),
+        "dst 192.0.2.1".into(),
+        "dst_mac 02:00:00:00:00:01".into(),
+    ] {
+        tell(&ifname(), &line)?;
+    }
+    tell("pgctrl", "start")?;
+    tell("kpktgend_0", "rem_device_all")?;
+    let mut got = 0;
+    eventually("all are in the ring", SOON, || {
+        want_ok("RXSYNC", port.fd.rxsync())?;
+        got += ring.take().iter().filter(|f| f.starts_with(&TO)).count();
+        Ok(got >= COUNT)
+    })?;
+    want_eq("frames", got, COUNT)
 }
