@@ -73,7 +73,7 @@ impl File {
         let mut result = Ok(());
         for ring in &reg.rx {
             reg.forward(ring);
-            result = errno(ring.sync(true)).and(result);
+            result = errno(ring.sync()).and(result);
         }
         for ring in &reg.host_rx {
             result = errno(ring.sync()).and(result);

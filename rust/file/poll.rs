@@ -68,7 +68,7 @@ impl File {
         if wanted & IN != 0 {
             for ring in &reg.rx {
                 reg.forward(ring);
-                events |= failed(ring.sync(false));
+                events |= failed(ring.sync());
                 if ring.readable() {
                     events |= IN;
                 }

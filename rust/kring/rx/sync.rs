@@ -8,13 +8,12 @@ use crate::nic::rx82599::{self, Import};
 use crate::os::nic::NicRing;
 use crate::os::trace;
 use crate::ring::{self, advance, distance, prev, Pointers};
-use crate::uapi::{ext::counter, NR_TIMESTAMP};
+use crate::uapi::ext::counter;
 
 impl RxRing {
-    /// Takes back the slots the program released, and hands it what has arrived.
-    ///
-    /// `stamp`: set the ring's time.
-    pub(crate) fn sync(&self, stamp: bool) -> Sync {
+    /// Takes back the slots the program released, and hands it what has arrived, at the time
+    /// the ring says: that is the frames' time for a program that asks for no better.
+    pub(crate) fn sync(&self) -> Sync {
         let mut guard = self.hw.lock();
         let hw = &mut *guard;
         if hw.gone {
@@ -27,14 +26,11 @@ impl RxRing {
         if outcome == Sync::Reset {
             self.shm.reset(hw.kring.hwcur, hw.kring.hwtail);
         }
-        let header = self.shm.header();
-        if stamp || header.flags.get() & NR_TIMESTAMP != 0 {
-            self.shm.stamp();
-        }
+        self.shm.stamp();
         // The program reads slots and buffers after it has seen the tail: x86 keeps stores in
         // order and the volatile accesses keep the compiler from reordering them.
         crate::os::write_barrier();
-        header.tail.set(hw.kring.hwtail);
+        self.shm.header().tail.set(hw.kring.hwtail);
         outcome
     }
 
