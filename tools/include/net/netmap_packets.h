@@ -36,6 +36,7 @@ static inline int
 nm_dispatch(struct nm_desc *d, int cnt, nm_cb_t cb, u_char *arg)
 {
 	uint32_t r, n = (uint32_t)d->last_rx_ring - d->first_rx_ring + 1u;
+	uint32_t start = d->cur_rx_ring;	/* and once around from there */
 	int got = 0;
 
 	if (d->last_rx_ring < d->first_rx_ring)
@@ -43,7 +44,7 @@ nm_dispatch(struct nm_desc *d, int cnt, nm_cb_t cb, u_char *arg)
 	memset(&d->hdr, 0, sizeof(d->hdr));
 	d->hdr.d = d;
 	for (r = 0; r < n && cnt != got; r++) {
-		uint32_t ri = d->cur_rx_ring + r;
+		uint32_t ri = start + r;
 		struct netmap_ring *ring;
 
 		if (ri > d->last_rx_ring)
