@@ -74,4 +74,4 @@ clean:
 distclean: clean
 	@! grep -q " $(NM_CACHE)/" /proc/self/mounts || \
 		{ echo 'error: something is mounted below $(NM_CACHE); unmount it first' >&2; exit 1; }
-	rm -rf "$(NM_CACHE)"/{guest,kernel,root,cargo,lock}
+	rm -rf "$(NM_CACHE)"/{guest,kernel,root,cargo,libpcap,lock}

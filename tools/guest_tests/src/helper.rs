@@ -81,10 +81,14 @@ impl Helper {
         }
     }
 
-    /// Sends a signal; the exit code once it has ended.
-    pub fn ended_by(mut self, signal: i32) -> Result<Option<i32>> {
+    pub fn signal(&self, signal: i32) {
         // SAFETY: a child that was not waited for yet.
         unsafe { libc::kill(self.child.id() as i32, signal) };
+    }
+
+    /// Sends a signal; the exit code once it has ended.
+    pub fn ended_by(mut self, signal: i32) -> Result<Option<i32>> {
+        self.signal(signal);
         Ok(self.child.wait()?.code())
     }
 

@@ -36,6 +36,7 @@ pub mod hostile_slot;
 pub mod kloop;
 pub mod kloop_events;
 pub mod kloop_tx;
+pub mod libpcap;
 pub mod lifecycle;
 pub mod meta;
 pub mod meta_stamp;
@@ -169,6 +170,7 @@ pub fn all() -> Vec<&'static Test> {
         meta::TESTS,
         counters::TESTS,
         programs::TESTS,
+        libpcap::TESTS,
         queues_calls::TESTS,
         queues_list::TESTS,
         queues_owner::TESTS,
