@@ -77,13 +77,16 @@ pub(crate) unsafe fn init() {
     unsafe { ADAPTERS.init() };
 }
 
+/// The adapter in the list whose interface is the one that `is` says.
+fn find(adapters: &[Arc<Adapter>], is: impl Fn(&NetDev) -> bool) -> Option<Arc<Adapter>> {
+    let mut adapters = adapters.iter();
+    let found = adapters.find(|a| a.with_dev(|dev| dev.is_some_and(&is)));
+    found.cloned()
+}
+
 /// The adapter of an interface, if a program uses it.
 pub(crate) fn of(dev: &NetDev) -> Option<Arc<Adapter>> {
-    let adapters = ADAPTERS.lock();
-    let found = adapters
-        .iter()
-        .find(|a| a.with_dev(|d| d.is_some_and(|d| d.same(dev))));
-    found.cloned()
+    find(&ADAPTERS.lock(), |d| d.same(dev))
 }
 
 /// All adapters now.
@@ -99,13 +102,7 @@ pub(crate) fn all() -> Result<KVec<Arc<Adapter>>> {
 /// An interface goes away or changes its namespace; rtnl is held by the notifier's caller.
 pub(crate) fn interface_gone(dev: *const bindings::net_device) {
     // Not under the list's lock, which is taken after rtnl, but never while the driver works.
-    let found = {
-        let adapters = ADAPTERS.lock();
-        let found = adapters
-            .iter()
-            .find(|a| a.with_dev(|d| d.is_some_and(|d| d.is(dev))));
-        found.cloned()
-    };
+    let found = find(&ADAPTERS.lock(), |d| d.is(dev));
     if let Some(adapter) = found {
         adapter.withdraw(&Rtnl::held_by_notifier());
     }
@@ -130,19 +127,26 @@ impl Adapter {
             return Err(ENXIO);
         }
         let mut adapters = ADAPTERS.lock();
-        let found = adapters
-            .iter()
-            .find(|a| a.with_dev(|d| d.is_some_and(|d| d.same(&dev))));
-        if let Some(adapter) = found {
-            let port = port(adapter.clone())?;
-            adapter.table.lock().ports.push(port.clone(), GFP_KERNEL)?;
-            return Ok(port);
-        }
+        let found = find(&adapters, |d| d.same(&dev));
+        let first = found.is_none();
+        let adapter = match found {
+            Some(adapter) => adapter,
+            None => Self::new(dev, nic, hosts)?,
+        };
         adapters.reserve(1, GFP_KERNEL)?;
+        let port = port(adapter.clone())?;
+        adapter.table.lock().ports.push(port.clone(), GFP_KERNEL)?;
+        if first {
+            adapters.push(adapter, GFP_KERNEL)?;
+        }
+        Ok(port)
+    }
+
+    fn new(dev: NetDev, nic: Nic, hosts: (u32, u32)) -> Result<Arc<Self>> {
         let waiters = Arc::pin_init(Waiters::new(), GFP_KERNEL)?;
         let nic = Arc::new(nic, GFP_KERNEL)?;
         let divert = Divert::new(hosts.1)?;
-        let adapter = Arc::pin_init(
+        Arc::pin_init(
             pin_init!(Adapter {
                 ifindex: dev.ifindex(),
                 nic,
@@ -155,11 +159,7 @@ impl Adapter {
                 diversion <- new_mutex!(Diversion::default(), "netmap::Adapter::diversion"),
             }),
             GFP_KERNEL,
-        )?;
-        let port = port(adapter.clone())?;
-        adapter.table.lock().ports.push(port.clone(), GFP_KERNEL)?;
-        adapters.push(adapter, GFP_KERNEL)?;
-        Ok(port)
+        )
     }
 
     /// A port leaves; with the last, the adapter leaves the list.
