@@ -150,6 +150,13 @@ impl Shm {
         }
     }
 
+    /// Is there a slot between the program's `cur` and the tail it was told?
+    #[inline(always)]
+    pub(crate) fn ready(&self) -> bool {
+        let ring = self.header();
+        ring.cur.get() != ring.tail.get()
+    }
+
     /// Puts the pointers back to what the kernel knows, and repairs slots that no buffer or length
     /// could have.
     pub(crate) fn reset(&self, head: u32, tail: u32) {

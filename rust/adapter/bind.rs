@@ -107,13 +107,11 @@ impl Adapter {
                 (Ring::Rx(ring), Some(Lent::Rx(taken)))
             }
             Which::HostTx(_) => {
-                let ring = HostTx::new(region, slots, index as u16, index)?;
-                bid.options.offsets.inspect(|o| ring.set_offsets(*o));
+                let ring = HostTx::new(region, slots, index as u16, index, bid.options.offsets)?;
                 (Ring::HostTx(ring), None)
             }
             Which::HostRx(_) => {
-                let ring = HostRx::new(region, slots, index as u16, wakers)?;
-                bid.options.offsets.inspect(|o| ring.set_offsets(*o));
+                let ring = HostRx::new(region, slots, index as u16, wakers, bid.options.offsets)?;
                 self.divert.bind(index, &ring)?;
                 (Ring::HostRx(ring), None)
             }

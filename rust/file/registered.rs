@@ -120,12 +120,9 @@ impl Registered {
         if putback {
             let region = Arc::clone(&self.lease);
             // As deep as an RX ring, all of which may have to go back; received on the same queue.
-            let ring = HostTx::new(region, info.rx_slots, 0, rx.start)?;
-            self.options.offsets.inspect(|o| ring.set_offsets(*o));
+            let offsets = self.options.offsets;
+            let ring = HostTx::new(region, info.rx_slots, 0, rx.start, offsets)?;
             ring.name().set_ifindex(port.adapter.ifindex);
-            if let Some(offsets) = self.options.offsets {
-                ring.set_offsets(offsets);
-            }
             self.nif.set_ring(Which::HostTx(0), Some(ring.offset()));
             port.set_putback(ring.clone());
             self.host_tx.push(ring, GFP_KERNEL)?;

@@ -13,7 +13,7 @@ pub(crate) mod tx;
 
 use kernel::error::Result;
 
-use super::{Shm, Status};
+use super::{Offsets, Shm, Status};
 use crate::mem::owner::Owner;
 use crate::mem::region::Region;
 use crate::uapi::ext::{counter, state};
@@ -29,14 +29,22 @@ fn status(shm: &Shm, counters: [u64; counter::MAX]) -> Status {
 }
 
 /// Puts a buffer behind each slot and tells `each`; what is there after a failure is freed by
-/// [`free`].
-fn fill(region: &Region, shm: &Shm, mut each: impl FnMut(u32) -> Result) -> Result {
+/// [`free`]. Then lets frames begin in them where `offsets` says.
+fn fill(
+    region: &Region,
+    shm: &Shm,
+    offsets: Option<Offsets>,
+    mut each: impl FnMut(u32) -> Result,
+) -> Result {
     let mut mem = region.lock();
     for slot in shm.slots() {
         let buf = mem.alloc_buf(Owner::Loose)?;
         slot.buf_idx.set(buf);
         slot.set_len_and_flags(shm.buf_size() as u16, 0);
         each(buf)?;
+    }
+    if let Some(offsets) = &offsets {
+        shm.set_offsets(offsets);
     }
     Ok(())
 }

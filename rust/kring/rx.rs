@@ -253,8 +253,7 @@ impl RxRing {
 
     /// Is there anything between the program's `cur` and the tail it was told?
     pub(crate) fn readable(&self) -> bool {
-        let ring = self.shm.header();
-        ring.cur.get() != ring.tail.get()
+        self.shm.ready()
     }
 }
 

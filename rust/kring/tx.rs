@@ -269,8 +269,7 @@ impl TxRing {
 
     /// Is there a slot to fill between the program's `cur` and the tail it was told?
     pub(crate) fn writable(&self) -> bool {
-        let ring = self.shm.header();
-        ring.cur.get() != ring.tail.get()
+        self.shm.ready()
     }
 
     /// Has the program filled slots that were not yet sent?

@@ -36,6 +36,8 @@ pub(crate) struct HostRx {
     shm: Shm,
     region: Arc<Region>,
     wakers: Arc<Wakers>,
+    /// Where frames begin in their buffers.
+    offsets: Option<Offsets>,
     #[pin]
     state: Mutex<State>,
 }
@@ -48,8 +50,6 @@ struct State {
     hwtail: u32,
     /// Where frames come from.
     lane: Option<Arc<Lane>>,
-    /// Where frames begin in their buffers.
-    offsets: Option<Offsets>,
     /// The buffer last written to behind each slot.
     own: KVVec<u32>,
     /// Where the next slots' bytes go.
@@ -68,13 +68,13 @@ impl HostRx {
         slots: u32,
         ringid: u16,
         wakers: Wakers,
+        offsets: Option<Offsets>,
     ) -> Result<Arc<Self>> {
         let wakers = Arc::new(wakers, GFP_KERNEL)?;
         let state = State {
             hwcur: 0,
             hwtail: 0,
             lane: None,
-            offsets: None,
             own: KVVec::with_capacity(slots as usize, GFP_KERNEL)?,
             places: KVec::with_capacity(BATCH, GFP_KERNEL)?,
             counters: [0; counter::MAX],
@@ -89,6 +89,7 @@ impl HostRx {
                 shm,
                 region,
                 wakers,
+                offsets,
                 state <- new_mutex!(state, "netmap::HostRx::state"),
             }),
             GFP_KERNEL,
@@ -96,18 +97,11 @@ impl HostRx {
         .inspect_err(|_| undo.lock().free_ring(object))?;
         // From here on `drop` undoes.
         let mut state = ring.state.lock();
-        fill(&ring.region, &ring.shm, |buf| {
+        fill(&ring.region, &ring.shm, offsets, |buf| {
             Ok(state.own.push(buf, GFP_KERNEL)?)
         })?;
         drop(state);
         Ok(ring)
-    }
-
-    /// Lets frames begin elsewhere than at the start of their buffers; before a program has the
-    /// ring, and before it is bound to what the stack sends.
-    pub(crate) fn set_offsets(&self, offsets: Offsets) {
-        self.shm.set_offsets(&offsets);
-        self.state.lock().offsets = Some(offsets);
     }
 
     /// What tracepoints call it.
@@ -117,7 +111,7 @@ impl HostRx {
 
     /// Where frames begin in their buffers, if elsewhere than at the start.
     pub(crate) fn offsets(&self) -> Option<Offsets> {
-        self.state.lock().offsets
+        self.offsets
     }
 
     /// Where its memory is.
@@ -153,15 +147,14 @@ impl HostRx {
 
     /// Is there anything between the program's `cur` and the tail it was told?
     pub(crate) fn readable(&self) -> bool {
-        let ring = self.shm.header();
-        ring.cur.get() != ring.tail.get()
+        self.shm.ready()
     }
 
     /// From now on frames come from this lane.
     pub(super) fn connect(&self, lane: Arc<Lane>) {
         let mut state = self.state.lock();
         // As many as fill the ring: a program that reads slowly finds what it had room for.
-        lane.bind(self.wakers.clone(), self.shm.n - 1, state.room(&self.shm));
+        lane.bind(self.wakers.clone(), self.shm.n - 1, self.room());
         state.lane = Some(lane);
     }
 
@@ -268,13 +261,11 @@ impl HostRx {
         state.counters[counter::FRAGS] += (pieces as u64).saturating_sub(1);
         pieces
     }
-}
 
-impl State {
     /// Bytes of a frame that go into a slot: what is left behind the highest offset.
-    fn room(&self, shm: &Shm) -> u32 {
+    fn room(&self) -> u32 {
         let max = self.offsets.map_or(0, |offsets| offsets.max);
-        (shm.buf_size() as u32).saturating_sub(max).max(1)
+        (self.shm.buf_size() as u32).saturating_sub(max).max(1)
     }
 }
 

@@ -30,6 +30,8 @@ pub(crate) struct HostTx {
     name: RingName,
     shm: Shm,
     region: Arc<Region>,
+    /// Where frames begin in their buffers.
+    offsets: Option<Offsets>,
     #[pin]
     state: Mutex<State>,
 }
@@ -40,8 +42,6 @@ struct State {
     hwcur: u32,
     /// What `tail` was last set to.
     hwtail: u32,
-    /// Where frames begin in their buffers.
-    offsets: Option<Offsets>,
     batch: KBox<Batch>,
     counters: [u64; counter::MAX],
 }
@@ -57,6 +57,7 @@ impl HostTx {
         slots: u32,
         ringid: u16,
         queue: u32,
+        offsets: Option<Offsets>,
     ) -> Result<Arc<Self>> {
         let batch = KBox::new(Batch::new(), GFP_KERNEL)?;
         let name = RingName::new(kind::HOST_TX, u32::from(ringid));
@@ -69,10 +70,10 @@ impl HostTx {
                 name,
                 shm,
                 region,
+                offsets,
                 state <- new_mutex!(State {
                     hwcur: 0,
                     hwtail: prev(0, slots),
-                    offsets: None,
                     batch,
                     counters: [0; counter::MAX],
                 }, "netmap::HostTx::state"),
@@ -82,15 +83,8 @@ impl HostTx {
         .inspect_err(|_| undo.lock().free_ring(object))?;
         // From here on `drop` undoes.
         ring.shm.header().tail.set(prev(0, slots));
-        fill(&ring.region, &ring.shm, |_| Ok(()))?;
+        fill(&ring.region, &ring.shm, offsets, |_| Ok(()))?;
         Ok(ring)
-    }
-
-    /// Lets frames begin elsewhere than at the start of their buffers; before a program has the
-    /// ring.
-    pub(crate) fn set_offsets(&self, offsets: Offsets) {
-        self.shm.set_offsets(&offsets);
-        self.state.lock().offsets = Some(offsets);
     }
 
     /// What tracepoints call it.
@@ -100,7 +94,7 @@ impl HostTx {
 
     /// Where frames begin in their buffers, if elsewhere than at the start.
     pub(crate) fn offsets(&self) -> Option<Offsets> {
-        self.state.lock().offsets
+        self.offsets
     }
 
     /// Where its memory is.
@@ -120,8 +114,7 @@ impl HostTx {
 
     /// Is there a slot to fill?
     pub(crate) fn writable(&self) -> bool {
-        let ring = self.shm.header();
-        ring.cur.get() != ring.tail.get()
+        self.shm.ready()
     }
 
     /// Has the program filled slots that were not yet sent?
@@ -188,7 +181,6 @@ impl HostTx {
             hwcur,
             batch,
             counters,
-            offsets,
             ..
         } = state;
         let mut at = *hwcur;
@@ -199,7 +191,7 @@ impl HostTx {
                 let source = Source {
                     shm: &self.shm,
                     mem: &mem,
-                    offsets: offsets.as_ref(),
+                    offsets: self.offsets.as_ref(),
                     clear: NS_BUF_CHANGED | NS_REPORT | NS_MOREFRAG,
                     end: head,
                 };

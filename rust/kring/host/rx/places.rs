@@ -32,13 +32,12 @@ impl HostRx {
 
     /// Looks where the bytes of the next `count` slots go; returns how many have a place.
     pub(super) fn find_places(&self, state: &mut State, count: u32) -> u32 {
-        let room = state.room(&self.shm);
+        let room = self.room();
         let State {
             hwtail,
             own,
             places,
             counters,
-            offsets,
             ..
         } = state;
         let bad = counter::BAD_SLOTS;
@@ -54,7 +53,7 @@ impl HostRx {
                 break;
             };
             let offset =
-                (offsets.as_ref()).map_or(0, |o| o.wanted(slot, &mut counters[bad]) as usize);
+                (self.offsets.as_ref()).map_or(0, |o| o.wanted(slot, &mut counters[bad]) as usize);
             let place = mem.bytes(buf, offset + room as usize);
             let Some(place) = place.and_then(|place| place.skip(offset)) else {
                 break;
