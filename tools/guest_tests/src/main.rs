@@ -11,6 +11,7 @@ mod abi;
 mod bpf;
 mod check;
 mod csb;
+mod deep;
 mod fd;
 mod frame;
 mod helper;
@@ -50,6 +51,9 @@ struct Args {
     /// Run the chosen tests this many times
     #[arg(long, value_name = "N", default_value_t = 1)]
     repeat: usize,
+    /// A thorough run: the long tests too, and all of them with their large counts
+    #[arg(long)]
+    deep: bool,
     /// Bring the guest to the state tests start from, and stop
     #[arg(long)]
     setup: bool,
@@ -109,6 +113,9 @@ fn child(name: &str) -> i32 {
 
 /// Does what the command line asks; true if all is well.
 fn chosen(args: &Args) -> Result<bool> {
+    if args.deep {
+        std::env::set_var(deep::VARIABLE, "1");
+    }
     let all = tests::all();
     let groups: Vec<&str> = all.iter().map(|t| t.group).collect();
     if let Some(g) = args.group.iter().find(|g| !groups.contains(&g.as_str())) {
@@ -128,6 +135,7 @@ fn chosen(args: &Args) -> Result<bool> {
         .iter()
         .filter(|t| args.group.is_empty() || args.group.iter().any(|g| g == t.group))
         .filter(|t| args.tests.is_empty() || args.tests.iter().any(|w| hit(t, w)))
+        .filter(|t| !t.deep || args.deep || args.tests.contains(&t.full_name()))
         .copied()
         .collect();
     if args.list {

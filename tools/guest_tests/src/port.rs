@@ -4,6 +4,7 @@
 
 use crate::abi::*;
 use crate::check::Sys;
+use crate::deep::patience;
 use crate::fd::{one_rx, one_tx, Fd};
 use crate::frame::parse_udp;
 use crate::mem::{Mem, Nif, Ring};
@@ -112,7 +113,7 @@ impl Port {
         n: usize,
         timeout: Duration,
     ) -> Result<Vec<Vec<u8>>> {
-        let end = Instant::now() + timeout;
+        let end = Instant::now() + patience(timeout);
         let mut got = Vec::new();
         while got.len() < n {
             let left = end.saturating_duration_since(Instant::now());

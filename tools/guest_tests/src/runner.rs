@@ -5,6 +5,7 @@
 //! A test has failed if its process says so, dies or hangs; if the kernel log
 //! shows damage; or if the port is not as the test found it.
 
+use crate::deep::patience;
 use crate::kmsg::{damage, Kmsg};
 use crate::setup;
 use crate::state::State;
@@ -119,7 +120,7 @@ fn one(test: &Test) -> Result<Verdict> {
         .process_group(0)
         .spawn()
         .context("start the test's process")?;
-    let limit = Duration::from_secs(test.limit);
+    let limit = patience(Duration::from_secs(test.limit));
     let status = wait(&mut child, limit)?;
     let where_it_hangs = if status.is_none() {
         stacks(child.id())
@@ -129,7 +130,7 @@ fn one(test: &Test) -> Result<Verdict> {
     // helpers the test started are in its group
     // SAFETY: signals a process group this process created.
     unsafe { libc::kill(-(child.id() as i32), libc::SIGKILL) };
-    let dead = wait(&mut child, Duration::from_secs(10))?;
+    let dead = wait(&mut child, patience(Duration::from_secs(10)))?;
     let mut text = String::new();
     output.rewind()?;
     let mut bytes = Vec::new();
@@ -145,10 +146,10 @@ fn one(test: &Test) -> Result<Verdict> {
         .replace('#', "");
     Ok(match (status, dead) {
         (_, None) => Verdict::Stuck(format!(
-            "not gone 10 s after SIGKILL (limit {} s)",
-            test.limit
+            "not gone in time after SIGKILL (limit {} s)",
+            limit.as_secs()
         )),
-        (None, _) => Verdict::Failed(format!("no end after {} s", test.limit)),
+        (None, _) => Verdict::Failed(format!("no end after {} s", limit.as_secs())),
         (Some(s), _) if s.success() => Verdict::Ok,
         (Some(s), _) if s.code() == Some(SKIPPED) => Verdict::Skipped(reason),
         (Some(s), _) => match s.signal() {

@@ -3,6 +3,7 @@
 //! run once at the start, again after a test that reloads a module or takes
 //! the interface down, and after a failure.
 
+use crate::deep::patience;
 use crate::frame::CARD2_MAC;
 use crate::nic::Nic;
 use crate::steer::{
@@ -164,6 +165,7 @@ pub fn eventually(
     limit: Duration,
     mut holds: impl FnMut() -> Result<bool>,
 ) -> Result<()> {
+    let limit = patience(limit);
     let end = Instant::now() + limit;
     loop {
         if holds().with_context(|| what.to_string())? {

@@ -77,6 +77,8 @@ pub struct Test {
     pub flaps: bool,
     /// It leaves something behind that only a reboot removes; runs at the end, once.
     pub last: bool,
+    /// It takes long; runs when it is named, or in a thorough run.
+    pub deep: bool,
     pub run: fn() -> Result<()>,
 }
 
@@ -89,6 +91,7 @@ impl Test {
             limit: 0,
             flaps: false,
             last: false,
+            deep: false,
             run,
         }
     }
@@ -111,7 +114,7 @@ impl fmt::Display for Skip {
 impl std::error::Error for Skip {}
 
 /// Makes a table of tests out of function names; `@ N` gives a time limit other
-/// than 60 seconds, then come marks: `flaps`, `last`.
+/// than 60 seconds, then come marks: `flaps`, `last`, `deep`.
 macro_rules! tests {
     ($group:literal: $($name:ident $(@ $limit:literal)? $(| $($mark:ident)+)?,)*) => {
         pub const TESTS: &[crate::tests::Test] = &[$(crate::tests::Test {
