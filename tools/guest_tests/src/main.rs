@@ -12,6 +12,8 @@ mod bpf;
 mod check;
 mod csb;
 mod deep;
+#[cfg(test)]
+mod docs;
 mod fd;
 mod frame;
 mod helper;
