@@ -17,6 +17,7 @@ pub mod card;
 pub mod child;
 pub mod console;
 pub mod echo;
+pub mod machine;
 pub mod netns;
 pub mod places;
 pub mod qemu;

@@ -3,6 +3,7 @@
 //! reads and writes it directly), the image and payload as read-only disks, the cards
 //! behind PCIe root ports, and a user-mode NIC for management only.
 
+use crate::machine;
 use crate::places::GuestImage;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,6 +25,10 @@ pub struct Machine<'a> {
     pub console: &'a Path,
     /// Per card: its vfio-user socket and its control socket.
     pub cards: Vec<(PathBuf, PathBuf)>,
+    /// QEMU's monitor, which QEMU serves.
+    pub monitor: &'a Path,
+    /// The host's end of the guest's port to the machine ([`machine`]), which QEMU serves.
+    pub machine: &'a Path,
     /// More kernel parameters.
     pub append: &'a str,
     /// More QEMU arguments.
@@ -92,6 +97,22 @@ impl Machine<'_> {
             "-device",
             "virtio-serial-pci,id=vser",
         ]);
+        let serve = |path: &Path| format!("socket,path={},server=on,wait=off", path.display());
+        q.args(["-chardev", &format!("{},id=monitor", serve(self.monitor))])
+            .args(["-object", "monitor-qmp,id=qmp,chardev=monitor"])
+            .args(["-chardev", &format!("{},id=machine", serve(self.machine))])
+            .args([
+                "-device",
+                &format!(
+                    "virtserialport,bus=vser.0,chardev=machine,name={}",
+                    machine::PORT
+                ),
+            ]);
+        // The guest's kernel looks after the slots itself (pciehp), as on a server.
+        q.args([
+            "-global",
+            "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off",
+        ]);
         for (n, (vfio, ctl)) in self.cards.iter().enumerate() {
             let name = if n == 0 {
                 "nic.ctl".to_string()
@@ -100,7 +121,7 @@ impl Machine<'_> {
             };
             q.args(["-chardev", &format!("socket,id=ctl{n},path={}", ctl.display())])
                 .args(["-device", &format!("virtserialport,bus=vser.0,chardev=ctl{n},name={name}")])
-                .args(["-device", &format!("pcie-root-port,id=rp{n},chassis={},slot={}", n + 1, n + 1)])
+                .args(["-device", &format!("pcie-root-port,id=rp{n},chassis={0},slot={0},power_controller_present=off", n + 1)])
                 .args([
                     "-device",
                     &format!(

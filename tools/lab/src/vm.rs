@@ -4,6 +4,7 @@
 use crate::card::{last_lines, Card};
 use crate::child::{self, Child, Outcome};
 use crate::console::Console;
+use crate::machine;
 use crate::netns::{guest_address, peer_address, Peer};
 use crate::places::{checkout, GuestImage, Scratch};
 use crate::qemu::Machine;
@@ -112,6 +113,7 @@ impl Vm {
         for attempt in 0..3 {
             let mut console = Console::new(scratch.join("console.log"));
             let ssh_port = free_port()?;
+            let (monitor, to_machine) = (scratch.join("qmp.sock"), scratch.join("machine.sock"));
             let mut command = Machine {
                 image: &image,
                 payload: &payload,
@@ -123,6 +125,8 @@ impl Vm {
                     .iter()
                     .map(|c| (c.vfio_socket().to_path_buf(), c.ctl_socket().to_path_buf()))
                     .collect(),
+                monitor: &monitor,
+                machine: &to_machine,
                 append: &config.append,
                 extra: &config.qemu_args,
             }
@@ -133,6 +137,7 @@ impl Vm {
                 Ok(()) => {
                     let ssh =
                         Ssh::connect(ssh_port, &image.ssh_key, &scratch, Duration::from_secs(60))?;
+                    machine::serve(&monitor, &to_machine)?;
                     say("guest is up");
                     for line in console.new_trouble() {
                         say(&format!("guest kernel: {line}"));
