@@ -119,6 +119,7 @@ impl DataPath {
         let mut card = self.shared.card.polite();
         let now = self.shared.now();
         card.tick(now);
+        card.pulse(now);
         card.drain(TX_BUDGET, now);
         for f in self.inbox.frames() {
             card.receive(f);
@@ -153,7 +154,7 @@ impl DataPath {
         bell.lie_down();
         let card = self.shared.card.polite();
         let mut until = gen_wake.unwrap_or(u64::MAX);
-        if let Some(t) = card.irq_due {
+        for t in [card.irq_due, card.pulse_due].into_iter().flatten() {
             until = until.min(t);
         }
         if card.has_work() {

@@ -40,6 +40,10 @@ pub struct Dma {
     last: Cell<usize>,
     /// Accesses that hit no window (a guest's wrong address, or a window that went away).
     pub faults: Cell<u64>,
+    /// Bus mastering is off (PCI command register): nothing is reached.
+    pub off: bool,
+    /// Accesses that were not made for that.
+    pub refused: Cell<u64>,
 }
 
 impl Dma {
@@ -101,6 +105,10 @@ impl Dma {
 
     /// The bytes from `gpa` to the end of its window.
     fn at(&self, gpa: u64) -> Option<(*mut u8, usize, bool)> {
+        if self.off {
+            self.refused.set(self.refused.get() + 1);
+            return None;
+        }
         let hit = |w: &Window| gpa >= w.gpa && gpa - w.gpa < w.len;
         let i = match self.windows.get(self.last.get()) {
             Some(w) if hit(w) => self.last.get(),

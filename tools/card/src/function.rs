@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use log::info;
 
@@ -38,14 +39,18 @@ impl Device for Function {
             Region::Config => self
                 .shared
                 .with(|card, _| card.pci.read(offset as usize, data)),
-            Region::Registers => self.shared.with(|card, _| {
-                let mut at = offset as u32;
-                for part in data.chunks_mut(4) {
-                    let v = card.read(at & !3) >> (8 * (at & 3));
-                    part.copy_from_slice(&v.to_le_bytes()[..part.len()]);
-                    at += 4;
-                }
-            }),
+            Region::Registers => {
+                let slow = self.shared.with(|card, _| {
+                    let mut at = offset as u32;
+                    for part in data.chunks_mut(4) {
+                        let v = card.read(at & !3) >> (8 * (at & 3));
+                        part.copy_from_slice(&v.to_le_bytes()[..part.len()]);
+                        at += 4;
+                    }
+                    card.slowness()
+                });
+                dawdle(slow);
+            }
             Region::Vectors => {
                 let at = offset as usize;
                 data.copy_from_slice(&self.vectors[at..at + data.len()]);
@@ -57,22 +62,28 @@ impl Device for Function {
     fn write(&mut self, region: Region, offset: u64, data: &[u8]) {
         match region {
             Region::Config => {
-                let flr = self
-                    .shared
-                    .with(|card, _| card.pci.write(offset as usize, data));
+                let flr = self.shared.with(|card, _| {
+                    let flr = card.pci.write(offset as usize, data);
+                    card.master();
+                    flr
+                });
                 if flr {
                     self.reset();
                 }
             }
             // The card has no registers that are written in pieces smaller than four bytes.
-            Region::Registers => self.shared.with(|card, now| {
-                let mut at = offset as u32;
-                for part in data.chunks_exact(4) {
-                    let v = u32::from_le_bytes([part[0], part[1], part[2], part[3]]);
-                    card.write(at & !3, v, now);
-                    at += 4;
-                }
-            }),
+            Region::Registers => {
+                let slow = self.shared.with(|card, now| {
+                    let mut at = offset as u32;
+                    for part in data.chunks_exact(4) {
+                        let v = u32::from_le_bytes([part[0], part[1], part[2], part[3]]);
+                        card.write(at & !3, v, now);
+                        at += 4;
+                    }
+                    card.slowness()
+                });
+                dawdle(slow);
+            }
             Region::Vectors => {
                 let at = offset as usize;
                 self.vectors[at..at + data.len()].copy_from_slice(data);
@@ -110,6 +121,13 @@ impl Device for Function {
             card.attached = false;
         });
         self.vectors.fill(0);
+    }
+}
+
+/// A slow card (misbehaviour): the access takes that long, the data path goes on.
+fn dawdle(time: Duration) {
+    if !time.is_zero() {
+        std::thread::sleep(time);
     }
 }
 
@@ -157,6 +175,20 @@ mod tests {
         f.shared.with(|c, _| {
             assert!(!c.attached);
             assert!(c.dma.read_desc(0).is_none());
+        });
+    }
+
+    #[test]
+    fn without_bus_mastering_no_memory_is_reached() {
+        let mut f = unit();
+        f.shared
+            .with(|c, _| c.dma = crate::dma::Dma::of_size(0x1000));
+        f.write(Region::Config, 4, &[0x06, 0]);
+        assert!(f.shared.with(|c, _| c.dma.read_desc(0).is_some()));
+        f.write(Region::Config, 4, &[0x02, 0]);
+        assert!(f.shared.with(|c, _| c.dma.read_desc(0).is_none()));
+        f.shared.with(|c, _| {
+            assert!(c.dma.refused.get() == 1 && !c.dma.write_desc(0, [1; 2]));
         });
     }
 }

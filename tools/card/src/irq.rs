@@ -35,6 +35,10 @@ pub struct Irq {
     next_ok: [u64; VECTORS],
     /// Interrupts fired per vector since the start.
     pub fired: [u64; VECTORS],
+    /// Vectors whose messages get lost (misbehaviour).
+    pub lost: u64,
+    /// Vectors that fire all the time, whatever masks say (misbehaviour).
+    pub storm: u64,
 }
 
 impl Irq {
@@ -52,6 +56,8 @@ impl Irq {
             eitr: [0; VECTORS],
             next_ok: [0; VECTORS],
             fired: [0; VECTORS],
+            lost: 0,
+            storm: 0,
         }
     }
 
@@ -59,6 +65,8 @@ impl Irq {
     pub fn reset(&mut self) {
         *self = Self {
             fired: self.fired,
+            lost: self.lost,
+            storm: self.storm,
             ..Self::new()
         };
     }
@@ -109,10 +117,22 @@ impl Irq {
                 self.enabled &= !(self.eiam & (1 << v));
             }
             self.next_ok[v] = now + self.interval(v);
+            if self.lost & (1 << v) != 0 {
+                continue;
+            }
             self.fired[v] += 1;
             fire(v);
         }
         later
+    }
+
+    /// Fires the vectors that storm; false if none does.
+    pub fn storm(&mut self, mut fire: impl FnMut(usize)) -> bool {
+        for v in (0..VECTORS).filter(|v| self.storm & (1 << v) != 0) {
+            self.fired[v] += 1;
+            fire(v);
+        }
+        self.storm != 0
     }
 
     /// The least time between two interrupts of a vector, in nanoseconds (units of 2 us).
@@ -302,5 +322,24 @@ mod tests {
         irq.raise_queue(0, false);
         irq.unmask_ex(0, !0);
         assert!(fire(&mut irq, 0).0.is_empty());
+    }
+
+    #[test]
+    fn interrupts_get_lost_and_come_without_a_cause() {
+        let mut irq = unit();
+        (irq.lost, irq.storm) = (1, 1 << 33);
+        irq.unmask_ex(0, 1);
+        irq.raise_queue(0, false);
+        assert!(fire(&mut irq, 0).0.is_empty());
+        assert_eq!(irq.eims_ex(0), 0, "as masked as after one that arrived");
+        let mut v = Vec::new();
+        assert!(irq.storm(|n| v.push(n)));
+        assert_eq!(v, [33]);
+        irq.reset();
+        assert_eq!(
+            (irq.lost, irq.storm),
+            (1, 1 << 33),
+            "a fault stays over a reset"
+        );
     }
 }

@@ -115,6 +115,11 @@ impl Pci {
         );
     }
 
+    /// May the function access memory (bus master enable)?
+    pub fn master(&self) -> bool {
+        self.bytes[0x04] & 0x04 != 0
+    }
+
     pub fn read(&self, at: usize, buf: &mut [u8]) {
         for (i, b) in buf.iter_mut().enumerate() {
             *b = self.bytes.get(at + i).copied().unwrap_or(0xff);

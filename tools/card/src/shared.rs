@@ -69,9 +69,10 @@ impl Bell {
     /// Does this card need the data path before it would wake?
     pub fn needed(&self, card: &Card) -> bool {
         card.has_work()
-            || card
-                .irq_due
-                .is_some_and(|t| t < self.planned.load(Ordering::SeqCst))
+            || [card.irq_due, card.pulse_due]
+                .into_iter()
+                .flatten()
+                .any(|t| t < self.planned.load(Ordering::SeqCst))
     }
 }
 

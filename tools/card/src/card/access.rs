@@ -35,6 +35,7 @@ impl Card {
         match reg.kind {
             Kind::Status => match self.regs.get(at::CTRL) & CTRL_GIO_DIS {
                 0 => STATUS_GIO,
+                _ if self.fault.pending => STATUS_GIO,
                 _ => 0,
             },
             Kind::Esdp => Phy::esdp(stored),
@@ -120,8 +121,8 @@ impl Card {
                     self.irq.raise_other(CAUSE_LSC);
                 }
             }
-            Kind::RxQueue(r) => self.write_rx(i, r, v),
-            Kind::TxQueue(r) => self.write_tx(i, r, v),
+            Kind::RxQueue(r) => self.write_rx(i, r, v, now),
+            Kind::TxQueue(r) => self.write_tx(i, r, v, now),
             Kind::Ptp(r) => self.rx.ptp.write(r, i, v),
             Kind::Mta => self.rx.filter.set_mta(i, v),
             Kind::Vfta => self.rx.filter.set_vfta(i, v),
@@ -180,13 +181,13 @@ impl Card {
     }
 
     fn write_ctrl(&mut self, v: u32) {
-        if v & (CTRL_RST | CTRL_LNK_RST) != 0 {
+        if v & (CTRL_RST | CTRL_LNK_RST) != 0 && !self.fault.noreset {
             self.reset(false);
         }
         self.regs.set(at::CTRL, v & !(CTRL_RST | CTRL_LNK_RST));
     }
 
-    fn write_rx(&mut self, q: usize, r: RxReg, v: u32) {
+    fn write_rx(&mut self, q: usize, r: RxReg, v: u32, now: u64) {
         let ring = &mut self.rx.rings[q];
         match r {
             RxReg::BaseLow => ring.set_base_low(v),
@@ -194,12 +195,12 @@ impl Card {
             RxReg::Length => ring.set_len(v),
             RxReg::Head => ring.set_head(v),
             RxReg::Tail => ring.set_tail(v),
-            RxReg::Control => ring.set_rxdctl(v),
+            RxReg::Control => ring.set_rxdctl(v, now),
             RxReg::Split => ring.set_srrctl(v),
         }
     }
 
-    fn write_tx(&mut self, q: usize, r: TxReg, v: u32) {
+    fn write_tx(&mut self, q: usize, r: TxReg, v: u32, now: u64) {
         let queue = &mut self.tx.queues[q];
         match r {
             TxReg::BaseLow => queue.set_base_low(v),
@@ -207,7 +208,7 @@ impl Card {
             TxReg::Length => queue.set_len(v),
             TxReg::Head => queue.set_head(v),
             TxReg::Tail => queue.set_tail(v),
-            TxReg::Control => queue.set_txdctl(v),
+            TxReg::Control => queue.set_txdctl(v, now),
             TxReg::WriteBackLow => queue.set_write_back_low(v),
             TxReg::WriteBackHigh => queue.set_write_back_high(v),
         }

@@ -5,6 +5,7 @@
 //! it is.
 
 mod access;
+mod misbehave;
 
 use std::fs::File;
 use std::io::Write;
@@ -71,6 +72,8 @@ pub struct Card {
     pub attached: bool,
     /// When an interrupt waits for its throttle: until when.
     pub irq_due: Option<u64>,
+    /// When something is to misbehave next.
+    pub pulse_due: Option<u64>,
     eeprom: Eeprom,
     stat_regs: StatRegs,
 }
@@ -95,6 +98,7 @@ impl Card {
             trace: Trace::default(),
             attached: false,
             irq_due: None,
+            pulse_due: None,
             eeprom: Eeprom::new(mac),
             stat_regs: StatRegs::default(),
             regs,
@@ -113,9 +117,15 @@ impl Card {
         self.irq_due = None;
         if all {
             self.pci = Pci::new(self.mac);
+            self.master();
             self.eeprom = Eeprom::new(self.mac);
         }
         self.load_mac();
+    }
+
+    /// The PCI command register has changed: may the card access memory?
+    pub fn master(&mut self) {
+        self.dma.off = !self.pci.master();
     }
 
     fn load_mac(&mut self) {

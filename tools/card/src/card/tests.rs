@@ -142,3 +142,43 @@ fn a_sent_frame_is_stamped_on_request() {
     c.transmit(16, &mut Outbox::default(), 0);
     assert_eq!((c.counters.tx_packets, c.read(0x8c00)), (2, 0x11));
 }
+
+#[test]
+fn a_reset_that_has_no_effect_leaves_queues_on() {
+    let mut c = Card::new(MAC, false);
+    c.write(0x1028, 1 << 25, 0);
+    c.fault.noreset = true;
+    c.write(0, CTRL_RST, 0);
+    assert_eq!((c.read(0), c.counters.resets), (0, 0));
+    assert_eq!(c.read(0x1028), 1 << 25);
+    c.fault.noreset = false;
+    c.write(0, CTRL_RST, 0);
+    assert_eq!(c.read(0x1028), 0);
+}
+
+#[test]
+fn requests_stay_pending() {
+    let mut c = Card::new(MAC, false);
+    c.write(0, CTRL_GIO_DIS, 0);
+    assert_eq!(c.read(8), 0);
+    c.fault.pending = true;
+    assert_eq!(c.read(8), STATUS_GIO);
+}
+
+#[test]
+fn what_misbehaves_by_itself_is_done_every_millisecond() {
+    let mut c = Card::new(MAC, false);
+    c.faults_changed(5);
+    c.pulse(5);
+    assert_eq!(c.pulse_due, None, "nothing misbehaves");
+    c.rx.rings[0].fault.late = true;
+    c.rx.rings[0].fault.number = 2;
+    c.faults_changed(5);
+    c.write(0x1028, 1 << 25, 5);
+    c.pulse(5);
+    assert_eq!(c.pulse_due, Some(1_000_005));
+    c.pulse(1_000_005);
+    assert_eq!(c.read(0x1028), 0);
+    c.pulse(2_000_005);
+    assert_eq!(c.read(0x1028), 1 << 25);
+}

@@ -2,6 +2,7 @@
 //! The control protocol: one request line, zero or more answer lines, then `ok` or `err TEXT`.
 
 mod counts;
+mod fault;
 mod words;
 
 use std::io::{BufRead, BufReader, Write};
@@ -12,11 +13,11 @@ use std::thread;
 use log::warn;
 
 use crate::shared::{Running, Shared};
-use crate::stats::{Counters, QUEUES};
+use crate::stats::Counters;
 use crate::wire::generator::Generator;
 use crate::wire::pcap::Capture;
 use crate::wire::profile;
-use words::{fault_list, fault_port, fault_queue, frame, hex, info, list, pairs};
+use words::{frame, hex, info, list, pairs};
 
 /// Frames of one `send` per turn of the lock.
 const SEND_BATCH: u64 = 128;
@@ -32,9 +33,11 @@ replay FILE [rate=PPS] [loop=N] [wait=1] [burst=N]
 link up|down
 txlog start|stop|get               frames the guest sends
 trace on FILE|off                  register trace
-fault rxq N stuck|dead|length on|off
-fault txq N stuck|dead|hang on|off
-fault port gone|crc on|off
+fault rxq|txq N|all NAME on|off|NUMBER
+fault port NAME on|off|NUMBER      'fault list' names them
+fault irq V|all lost|storm on|off
+fault cause HEX                    raises these causes of EICR once
+fault off                          ends all
 fault list
 bench template HEX                 the frame of the bench's doorbell
 regs                               the registers that are modelled, with what is stored
@@ -151,16 +154,9 @@ impl Ctl {
                 .with(|card, _| card.trace.off())
                 .map(|()| String::new())
                 .map_err(|e| e.to_string()),
-            ["fault", "list"] => Ok(self.shared.with(|card, _| fault_list(card))),
-            ["fault", "port", name, state @ ("on" | "off")] => self
+            ["fault", ref words @ ..] => self
                 .shared
-                .with(|card, _| fault_port(card, name, state == "on")),
-            ["fault", kind @ ("rxq" | "txq"), q, name, state @ ("on" | "off")] => {
-                let q = q.parse().ok().filter(|&q| q < QUEUES);
-                let q: usize = q.ok_or(format!("queues are 0 to {}", QUEUES - 1))?;
-                self.shared
-                    .with(|card, _| fault_queue(card, kind == "txq", q, name, state == "on"))
-            }
+                .with(|card, now| fault::command(card, words, now)),
             ["bench", "template", hex] => {
                 let f = frame(hex)?;
                 self.shared.with(|card, _| card.bench.template = f);

@@ -60,11 +60,21 @@ fn link_faults_info_and_help() {
     ok(&c, "fault port crc on");
     let s = ok(&c, "fault list");
     assert!(
-        s.contains("gone=0 crc=1")
-            && s.contains("rxq 4 stuck=1 dead=0 length=0")
-            && s.contains("txq 63 stuck=0 dead=0 hang=1"),
+        s.contains("on port crc\n")
+            && s.contains("on rxq 4 stuck\n")
+            && s.contains("on txq 63 hang\n")
+            && s.contains("names txq stuck dead late hang"),
         "{s}"
     );
+    ok(&c, "fault rxq all length 7");
+    ok(&c, "fault irq 3 lost on");
+    ok(&c, "fault port slow 50");
+    let s = ok(&c, "fault list");
+    assert!(s.contains("on rxq 127 length number=7\n"), "{s}");
+    assert!(s.contains("on irq lost=0x8 storm=0x0\n"), "{s}");
+    assert!(s.contains("on port crc slow number=50\n"), "{s}");
+    ok(&c, "fault off");
+    assert!(!ok(&c, "fault list").contains("on "));
     assert!(ok(&c, "help").contains("counts"));
     let regs = ok(&c, "regs");
     assert!(regs.contains("reg RXCTRL at=0x03000 n=1 value=0x00000001 part=\"receive DMA\""));
@@ -96,6 +106,9 @@ fn mistakes_are_explained() {
         ("gen start a profile=udp nonsense", "KEY=VALUE"),
         ("replay /nonexistent", "/nonexistent"),
         ("fault rxq 128 stuck on", "0 to 127"),
+        ("fault irq 64 lost on", "0 to 63"),
+        ("fault rxq 1 stuck maybe", "on, off or a number"),
+        ("fault everything", "not understood"),
         ("fault rxq 1 odd on", "no such fault"),
         ("fault txq 1 length on", "no such fault"),
         ("trace on /nonexistent/x", "/nonexistent/x"),

@@ -21,68 +21,11 @@ pub fn list(gens: &[Running]) -> String {
     s
 }
 
-pub fn fault_port(card: &mut Card, name: &str, on: bool) -> Result<String, String> {
-    match name {
-        "gone" => card.fault.gone = on,
-        "crc" => card.fault.crc = on,
-        _ => return Err(format!("{name}: no such fault (gone, crc)")),
-    }
-    Ok(String::new())
-}
-
-pub fn fault_queue(
-    card: &mut Card,
-    tx: bool,
-    q: usize,
-    name: &str,
-    on: bool,
-) -> Result<String, String> {
-    if tx && card.tx.queues[q].fault.set(name, on) {
-        card.tx.look(q);
-    } else if tx {
-        return Err(format!("{name}: no such fault (stuck, dead, hang)"));
-    } else if !card.rx.rings[q].fault.set(name, on) {
-        return Err(format!("{name}: no such fault (stuck, dead, length)"));
-    }
-    Ok(String::new())
-}
-
-pub fn fault_list(card: &Card) -> String {
-    let mut s = format!(
-        "fault port gone={} crc={}\n",
-        u8::from(card.fault.gone),
-        u8::from(card.fault.crc)
-    );
-    for (q, r) in card.rx.rings.iter().enumerate() {
-        let f = r.fault;
-        if f != Default::default() {
-            s += &format!(
-                "fault rxq {q} stuck={} dead={} length={}\n",
-                u8::from(f.stuck),
-                u8::from(f.dead),
-                u8::from(f.length)
-            );
-        }
-    }
-    for (q, t) in card.tx.queues.iter().enumerate() {
-        let f = t.fault;
-        if f != Default::default() {
-            s += &format!(
-                "fault txq {q} stuck={} dead={} hang={}\n",
-                u8::from(f.stuck),
-                u8::from(f.dead),
-                u8::from(f.hang)
-            );
-        }
-    }
-    s
-}
-
 pub fn info(name: &str, card: &Card) -> String {
     let m = card.mac;
     format!(
         "card name={name} mac={:02x}:{:02x}:{:02x}:{:02x}:{:02x}:{:02x} link={} guest={} \
-         rxen={} filters={} irqs={} dma_faults={} buffered={} blocked={}\n",
+         rxen={} filters={} irqs={} dma_faults={} dma_off={} buffered={} blocked={}\n",
         m[0],
         m[1],
         m[2],
@@ -94,7 +37,8 @@ pub fn info(name: &str, card: &Card) -> String {
         u8::from(card.rx.filter.on),
         card.rx.fdir.len(),
         card.irq.fired.iter().sum::<u64>(),
-        card.dma.faults.get(),
+        card.dma.faults.get() - card.dma.refused.get(),
+        card.dma.refused.get(),
         card.rx.waiting(),
         u8::from(card.rx.blocked()),
     )

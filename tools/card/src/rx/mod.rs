@@ -43,6 +43,8 @@ pub struct Rx {
     buffer: Buffer,
     /// The ring at the head of the packet buffer is blocked (so that a stall is counted once).
     stalled: bool,
+    /// Nothing leaves the packet buffer (fault `stall`).
+    pub held: bool,
     /// Queues that got something since [`Rx::take_dirty`].
     dirty: u128,
     scratch: Vec<u8>,
@@ -58,6 +60,7 @@ impl Rx {
             ptp: Ptp::default(),
             buffer: Buffer::new(PACKET_BUFFER),
             stalled: false,
+            held: false,
             dirty: 0,
             scratch: Vec::with_capacity(MAX_FRAME),
         };
@@ -88,6 +91,20 @@ impl Rx {
             self.buffer.clear();
             self.stalled = false;
         }
+    }
+
+    /// What was to change by now; false if no ring waits for that or babbles.
+    pub fn tick(&mut self, dma: &Dma, now: u64) -> bool {
+        let mut busy = false;
+        for ring in &mut self.rings {
+            if ring.fault.late || ring.fault.babble {
+                busy = true;
+                ring.tick(now);
+                ring.prefetch(dma);
+                ring.babble(dma);
+            }
+        }
+        busy
     }
 
     /// Frames and bytes that wait in the packet buffer.
@@ -156,7 +173,7 @@ impl Rx {
 
     /// Would a frame with this verdict go straight into its ring?
     pub fn ready(&self, len: usize, v: &Verdict) -> bool {
-        self.buffer.is_empty() && self.rings[usize::from(v.queue)].fits(len)
+        !self.held && self.buffer.is_empty() && self.rings[usize::from(v.queue)].fits(len)
     }
 
     /// Delivers a judged frame: to its ring, into the packet buffer, or nowhere.
@@ -164,7 +181,7 @@ impl Rx {
         if v.stamp && self.ptp.received() {
             v.status |= status::TS;
         }
-        if self.buffer.is_empty() {
+        if self.buffer.is_empty() && !self.held {
             c.count_rx(f);
             if !self.write(dma, f, &v, c) {
                 self.stall(c);
@@ -211,14 +228,18 @@ impl Rx {
 
     /// Could the frame at the head of the packet buffer move?
     pub fn can_drain(&self) -> bool {
-        self.buffer.peek().is_some_and(|(len, v)| {
-            let ring = &self.rings[usize::from(v.queue)];
-            !ring.enabled() || ring.drops() || ring.fits(len)
-        })
+        !self.held
+            && self.buffer.peek().is_some_and(|(len, v)| {
+                let ring = &self.rings[usize::from(v.queue)];
+                !ring.enabled() || ring.drops() || ring.fits(len)
+            })
     }
 
     /// Moves up to `budget` frames from the packet buffer to their rings.
     pub fn drain(&mut self, dma: &Dma, budget: usize, c: &mut Counters) {
+        if self.held {
+            return;
+        }
         let mut frame = std::mem::take(&mut self.scratch);
         for _ in 0..budget {
             let Some(v) = self.buffer.front(&mut frame) else {
@@ -273,7 +294,7 @@ mod tests {
                 rx.rings[q].set_base_low(base as u32);
                 rx.rings[q].set_len(128);
                 rx.rings[q].set_srrctl(2 | split);
-                rx.rings[q].set_rxdctl(1 << 25);
+                rx.rings[q].set_rxdctl(1 << 25, 0);
                 rx.rings[q].set_tail(7);
             }
             Self {
@@ -326,7 +347,7 @@ mod tests {
         assert!(p.c.rx_missed > 0);
         assert_eq!(p.c.rx_packets + p.c.rx_missed, 10_000);
         // Switching the queue off lets the rest go, as drops.
-        p.rx.rings[1].set_rxdctl(0);
+        p.rx.rings[1].set_rxdctl(0, 0);
         p.rx.drain(&p.dma, 100_000, &mut p.c);
         let q = p.c.rxq[1];
         assert_eq!(q.packets + q.drop_disabled, p.c.rx_packets);
@@ -353,5 +374,17 @@ mod tests {
         p.rx.reload(&regs);
         p.send(80, 1);
         assert_eq!(p.c.rx_filtered, 1);
+    }
+
+    #[test]
+    fn a_stuck_packet_buffer_keeps_everything_and_lets_it_go_in_order() {
+        let mut p = Port::new([DROP_EN, DROP_EN]);
+        p.rx.held = true;
+        p.send(80, 3);
+        assert_eq!((p.c.rxq[0].packets, p.rx.can_drain()), (0, false));
+        p.rx.held = false;
+        assert!(p.rx.can_drain());
+        p.rx.drain(&p.dma, 100, &mut p.c);
+        assert_eq!(p.c.rxq[0].packets, 3);
     }
 }

@@ -6,7 +6,7 @@
 
 use super::parse::status;
 use crate::dma::Dma;
-use crate::faults::RingFault;
+use crate::faults::{Late, RingFault};
 
 const RXDCTL_ENABLE: u32 = 1 << 25;
 const RXDCTL_SWFLSH: u32 = 1 << 26;
@@ -40,6 +40,11 @@ pub enum Refused {
     Blocked,
 }
 
+/// What a babbling ring writes.
+pub const BABBLE: [u8; 8] = *b"BABBLE!!";
+/// Descriptors it remembers.
+const PREFETCH: u32 = 64;
+
 /// One ring. Counts of bytes and frames are kept by the caller.
 #[derive(Clone, Default)]
 pub struct Ring {
@@ -51,6 +56,11 @@ pub struct Ring {
     srrctl: u32,
     /// Misbehaviour asked for from outside.
     pub fault: RingFault,
+    late: Late,
+    /// A write-back that waits for the next (fault `order`).
+    held: Option<(u64, [u64; 2])>,
+    /// Buffers of descriptors that were read ahead (fault `babble`).
+    prefetched: Vec<u64>,
 }
 
 impl Ring {
@@ -125,16 +135,57 @@ impl Ring {
         self.srrctl = v;
     }
 
-    pub fn set_rxdctl(&mut self, v: u32) {
-        let was = self.rxdctl & RXDCTL_ENABLE;
-        let mut v = v & !RXDCTL_SWFLSH;
-        if self.fault.stuck && was != 0 {
-            v |= RXDCTL_ENABLE;
+    pub fn set_rxdctl(&mut self, v: u32, now: u64) {
+        let v = self.fault.enable(self.rxdctl, v & !RXDCTL_SWFLSH);
+        self.rxdctl = match self.fault.late {
+            true => self.late.write(self.rxdctl, v, self.fault.number, now),
+            false => v,
+        };
+        self.forget();
+    }
+
+    /// What was to change by now.
+    pub fn tick(&mut self, now: u64) {
+        if let Some(v) = self.late.due(now) {
+            self.rxdctl = v;
+            self.forget();
         }
-        if self.fault.dead {
-            v &= !RXDCTL_ENABLE;
+    }
+
+    /// A queue that has stopped knows no buffer any more.
+    fn forget(&mut self) {
+        if !self.enabled() {
+            self.held = None;
+            self.prefetched.clear();
         }
-        self.rxdctl = v;
+    }
+
+    /// Reads descriptors ahead, to write to their buffers whatever happens.
+    pub fn prefetch(&mut self, dma: &Dma) {
+        if !self.fault.babble || !self.enabled() || self.room() == 0 {
+            return;
+        }
+        self.prefetched.clear();
+        for i in 0..self.room().min(PREFETCH) {
+            let at = self.at(self.head + i);
+            self.prefetched.extend(dma.read_desc(at).map(|d| d[0]));
+        }
+    }
+
+    /// Writes to all buffers it remembers; how many there are.
+    pub fn babble(&self, dma: &Dma) -> usize {
+        if !self.fault.babble {
+            return 0;
+        }
+        for &addr in self.prefetched.iter().filter(|a| **a != 0) {
+            let _ = dma.write(addr, &BABBLE.repeat(8));
+        }
+        self.prefetched.len()
+    }
+
+    /// Address of a descriptor.
+    fn at(&self, i: u32) -> u64 {
+        self.base.wrapping_add(u64::from(i % self.n.max(1)) * 16)
     }
 
     /// Descriptors the card may use now.
@@ -182,13 +233,13 @@ impl Ring {
         let mut done = 0;
         while done < len {
             let here = (len - done).min(size);
-            let at = self.base.wrapping_add(u64::from(self.head) * 16);
+            let at = self.at(self.head);
             if let Some([addr, _]) = dma.read_desc(at) {
                 // Memory that is not there is counted by `dma`; the card carries on.
                 let _ = write_range(dma, addr, front, rest, done, here);
             }
             done += here;
-            let st = match done == len {
+            let st = match done == len && !self.fault.noeop {
                 true => status | status::DD | status::EOP,
                 false => status::DD,
             };
@@ -197,13 +248,42 @@ impl Ring {
                 u64::from(v.info) | (u64::from(v.hash) << 32),
                 u64::from(st) | (u64::from(shown) << 32) | (u64::from(tag) << 48),
             ];
-            let _ = dma.write_desc(at, back);
+            self.write_back(dma, at, back);
             self.head += 1;
             if self.head == self.n {
                 self.head = 0;
             }
         }
+        if self.fault.ghost {
+            self.write_back_others(dma, self.tail);
+        }
+        if self.fault.early {
+            self.write_back_others(dma, self.head);
+        }
         Ok(len)
+    }
+
+    /// Says that a descriptor is done; or not, or later.
+    fn write_back(&mut self, dma: &Dma, at: u64, back: [u64; 2]) {
+        if self.fault.nodd {
+            return;
+        }
+        if self.fault.order && self.held.is_none() {
+            self.held = Some((at, back));
+            return;
+        }
+        let _ = dma.write_desc(at, back);
+        if let Some((at, back)) = self.held.take() {
+            let _ = dma.write_desc(at, back);
+        }
+    }
+
+    /// Says that eight descriptors from `first` on are done, which are not.
+    fn write_back_others(&self, dma: &Dma, first: u32) {
+        let st = u64::from(status::DD | status::EOP);
+        for i in 0..8.min(self.n) {
+            let _ = dma.write_desc(self.at(first + i), [0, st | (1500 << 32)]);
+        }
     }
 }
 
@@ -231,7 +311,7 @@ mod tests {
         for i in 0..u64::from(n) {
             assert!(dma.write_desc(RING + 16 * i, [BUF + i * 0x1000, 0]));
         }
-        r.set_rxdctl(RXDCTL_ENABLE);
+        r.set_rxdctl(RXDCTL_ENABLE, 0);
         assert!(r.enabled());
         (dma, r)
     }
@@ -294,7 +374,7 @@ mod tests {
             r.put(&dma, &[0; 3000], &Verdict::default()),
             Err(Refused::NoDescriptor)
         );
-        r.set_rxdctl(0);
+        r.set_rxdctl(0, 0);
         assert_eq!(
             r.put(&dma, &[0; 60], &Verdict::default()),
             Err(Refused::Disabled)
@@ -313,7 +393,7 @@ mod tests {
         };
         assert_eq!(r.put(&dma, &frame, &v), Ok(2000));
         assert_eq!(desc(&dma, 0).2, 0);
-        r.set_rxdctl(RXDCTL_ENABLE | RXDCTL_VME);
+        r.set_rxdctl(RXDCTL_ENABLE | RXDCTL_VME, 0);
         assert_eq!(r.put(&dma, &frame, &v), Ok(1996));
         assert_eq!(desc(&dma, 3), (3 | status::VP, 972, 0x2007));
         let mut back = vec![0; 1024];
@@ -342,13 +422,93 @@ mod tests {
     fn faults_hold_the_enable_bit() {
         let (_, mut r) = unit(8, 0x0200_0002);
         r.fault.stuck = true;
-        r.set_rxdctl(0);
+        r.set_rxdctl(0, 0);
         assert!(r.enabled());
         r.fault = RingFault::default();
-        r.set_rxdctl(RXDCTL_SWFLSH);
+        r.set_rxdctl(RXDCTL_SWFLSH, 0);
         assert_eq!(r.rxdctl(), 0);
         r.fault.dead = true;
-        r.set_rxdctl(RXDCTL_ENABLE);
+        r.set_rxdctl(RXDCTL_ENABLE, 0);
+        assert!(!r.enabled());
+    }
+
+    fn send(r: &mut Ring, dma: &Dma, n: usize) {
+        for i in 0..n {
+            assert!(r.put(dma, &[i as u8; 60], &Verdict::default()).is_ok());
+        }
+    }
+
+    #[test]
+    fn write_backs_are_left_out_or_come_in_the_wrong_order() {
+        let (dma, mut r) = unit(8, 0x0200_0002);
+        r.set_tail(7);
+        r.fault.nodd = true;
+        send(&mut r, &dma, 1);
+        assert_eq!((desc(&dma, 0), r.head()), ((0, 0, 0), 1));
+        r.fault = RingFault {
+            order: true,
+            ..RingFault::default()
+        };
+        send(&mut r, &dma, 1);
+        assert_eq!(desc(&dma, 1), (0, 0, 0));
+        send(&mut r, &dma, 1);
+        assert_eq!((desc(&dma, 1), desc(&dma, 2)), ((3, 60, 0), (3, 60, 0)));
+        r.fault = RingFault {
+            noeop: true,
+            ..RingFault::default()
+        };
+        send(&mut r, &dma, 1);
+        assert_eq!(desc(&dma, 3), (1, 60, 0));
+    }
+
+    #[test]
+    fn descriptors_are_written_back_that_are_not_done() {
+        let (dma, mut r) = unit(32, 0x0200_0002);
+        r.set_tail(20);
+        r.fault.ghost = true;
+        send(&mut r, &dma, 1);
+        assert_eq!(
+            (desc(&dma, 20), desc(&dma, 27)),
+            ((3, 1500, 0), (3, 1500, 0))
+        );
+        assert_eq!((desc(&dma, 1), desc(&dma, 28)), ((0, 0, 0), (0, 0, 0)));
+        r.fault = RingFault {
+            early: true,
+            ..RingFault::default()
+        };
+        send(&mut r, &dma, 1);
+        assert_eq!((desc(&dma, 2), desc(&dma, 9)), ((3, 1500, 0), (3, 1500, 0)));
+        assert_eq!(desc(&dma, 10), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_babbling_ring_writes_until_it_has_stopped() {
+        let (dma, mut r) = unit(8, 0x0200_0002);
+        r.set_tail(3);
+        assert_eq!(r.babble(&dma), 0);
+        (r.fault.babble, r.fault.stuck) = (true, true);
+        r.prefetch(&dma);
+        r.set_rxdctl(0, 0);
+        r.set_tail(0);
+        r.prefetch(&dma);
+        assert_eq!(r.babble(&dma), 3);
+        let mut b = [0; 8];
+        assert!(dma.read(BUF + 0x2000, &mut b));
+        assert_eq!(b, BABBLE);
+        assert!(dma.read(BUF + 0x3000, &mut b));
+        assert_eq!(b, [0; 8], "a buffer it was never given");
+        r.reset();
+        assert_eq!(r.babble(&dma), 0);
+    }
+
+    #[test]
+    fn a_ring_stops_late() {
+        let (_, mut r) = unit(8, 0x0200_0002);
+        (r.fault.late, r.fault.number) = (true, 5);
+        r.set_rxdctl(0, 100);
+        r.tick(5_000_099);
+        assert!(r.enabled());
+        r.tick(5_000_100);
         assert!(!r.enabled());
     }
 }

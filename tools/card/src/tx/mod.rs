@@ -89,6 +89,22 @@ impl Tx {
         }
     }
 
+    /// What was to change by now; false if no queue waits for that or babbles.
+    pub fn tick(&mut self, dma: &Dma, now: u64) -> bool {
+        let mut busy = false;
+        for q in 0..self.queues.len() {
+            let fault = self.queues[q].fault;
+            if fault.late || fault.babble {
+                busy = true;
+                if self.queues[q].tick(now) {
+                    self.look(q);
+                }
+                self.queues[q].babble(dma);
+            }
+        }
+        busy
+    }
+
     pub fn has_work(&self) -> bool {
         self.on && self.pending != 0
     }
@@ -190,7 +206,7 @@ mod tests {
         let q = &mut tx.queues[3];
         q.set_base_low(RING as u32);
         q.set_len(8 * 16);
-        q.set_txdctl(1 << 25);
+        q.set_txdctl(1 << 25, 0);
         (Dma::of_size(0x10_0000), tx)
     }
 
@@ -269,7 +285,7 @@ mod tests {
         let (dma, mut tx) = unit();
         let q = &mut tx.queues[3];
         q.set_write_back_low(0x8000 | 1);
-        q.set_txdctl((1 << 25) | (1 << 16));
+        q.set_txdctl((1 << 25) | (1 << 16), 0);
         put(&dma, 0, 0x10000, DATA | CMD_EOP | CMD_RS | 60, 0);
         tx.queues[3].set_tail(1);
         tx.look(3);
@@ -318,9 +334,41 @@ mod tests {
         let (dma, mut tx) = unit();
         put(&dma, 0, 0x10000, DATA | CMD_EOP | CMD_RS | 60, 0);
         tx.queues[3].set_tail(1);
-        tx.queues[3].set_txdctl(0);
+        tx.queues[3].set_txdctl(0, 0);
         tx.look(3);
         assert!(!tx.has_work());
         assert!(run(&mut tx, &dma, &mut Counters::default()).is_empty());
+    }
+
+    #[test]
+    fn a_babbling_queue_writes_a_head_until_it_has_stopped() {
+        let (dma, mut tx) = unit();
+        let q = &mut tx.queues[3];
+        (q.fault.babble, q.fault.stuck) = (true, true);
+        q.set_write_back_low(0x8000 | 1);
+        assert!(tx.tick(&dma, 0));
+        tx.queues[3].set_write_back_low(0);
+        tx.queues[3].set_txdctl(0, 0);
+        assert!(dma.write(0x8000, &[0; 4]));
+        assert!(tx.tick(&dma, 1));
+        let mut head = [0; 4];
+        assert!(dma.read(0x8000, &mut head));
+        assert_eq!(u32::from_le_bytes(head), 0xbab_b1e5);
+        tx.reset();
+        assert!(dma.write(0x8000, &[0; 4]));
+        tx.tick(&dma, 2);
+        assert!(dma.read(0x8000, &mut head));
+        assert_eq!(head, [0; 4]);
+    }
+
+    #[test]
+    fn a_mute_queue_sends_and_says_nothing() {
+        let (dma, mut tx) = unit();
+        put(&dma, 0, 0x10000, DATA | CMD_EOP | CMD_RS | 60, 0);
+        tx.queues[3].fault.mute = true;
+        tx.queues[3].set_tail(1);
+        tx.look(3);
+        assert_eq!(run(&mut tx, &dma, &mut Counters::default()).len(), 1);
+        assert_eq!(dma.read_desc(RING).unwrap()[1] >> 32, 0);
     }
 }

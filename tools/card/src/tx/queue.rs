@@ -5,7 +5,7 @@
 //! report (RS), or, with head write-back (TDWBAL), it writes its head index to memory instead.
 
 use crate::dma::Dma;
-use crate::faults::QueueFault;
+use crate::faults::{Late, QueueFault};
 
 const TXDCTL_WTHRESH: u32 = 0x7f << 16;
 const TXDCTL_ENABLE: u32 = 1 << 25;
@@ -33,6 +33,9 @@ pub struct Queue {
     write_back: u64,
     /// Misbehaviour asked for from outside.
     pub fault: QueueFault,
+    late: Late,
+    /// Where a babbling queue writes to (fault `babble`).
+    babble_at: u64,
 }
 
 impl Queue {
@@ -109,8 +112,35 @@ impl Queue {
         self.tail = v & 0xffff;
     }
 
-    pub fn set_txdctl(&mut self, v: u32) {
-        self.txdctl = self.fault.enable(self.txdctl, v & !TXDCTL_SWFLSH);
+    pub fn set_txdctl(&mut self, v: u32, now: u64) {
+        let v = self.fault.enable(self.txdctl, v & !TXDCTL_SWFLSH);
+        self.txdctl = match self.fault.late {
+            true => self.late.write(self.txdctl, v, self.fault.number, now),
+            false => v,
+        };
+        self.forget();
+    }
+
+    /// What was to change by now; true if it did.
+    pub fn tick(&mut self, now: u64) -> bool {
+        let due = self.late.due(now);
+        self.txdctl = due.unwrap_or(self.txdctl);
+        self.forget();
+        due.is_some()
+    }
+
+    /// A queue that has stopped does not know any more where to write.
+    fn forget(&mut self) {
+        if !self.enabled() {
+            self.babble_at = 0;
+        } else if self.fault.babble && self.write_back & TDWBAL_ENABLE != 0 {
+            self.babble_at = self.write_back & !3;
+        }
+    }
+
+    /// Writes to where the head was last to be written, whatever it is now; true if it did.
+    pub fn babble(&self, dma: &Dma) -> bool {
+        self.fault.babble && self.babble_at != 0 && dma.write_word(self.babble_at, 0xbab_b1e5)
     }
 
     /// Takes the next descriptor.
@@ -137,10 +167,14 @@ impl Queue {
     pub fn complete(&self, dma: &Dma, d: &Fetched) {
         // Memory that went away is counted by `dma`; nobody is there to be told.
         if self.write_back & TDWBAL_ENABLE == 0 {
-            let _ = dma.write_desc_status(d.at, STATUS_DD);
+            if !self.fault.mute {
+                let _ = dma.write_desc_status(d.at, STATUS_DD);
+            }
         } else if self.txdctl & TXDCTL_WTHRESH == 0 {
             // Another threshold is forbidden then; a driver that sets one hears nothing.
-            let _ = dma.write_word(self.write_back & !3, self.head);
+            if let Some(head) = self.fault.head(self.head, self.tail, self.n) {
+                let _ = dma.write_word(self.write_back & !3, head);
+            }
         }
     }
 }
