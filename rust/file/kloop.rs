@@ -37,14 +37,21 @@ const IDLE_US: u64 = 1_000_000;
 /// Whether an fd has a kernel loop.
 #[pin_data]
 pub(super) struct Kloop {
-    /// Has it?
     #[pin]
-    running: Mutex<bool>,
+    now: Mutex<Now>,
     #[pin]
     ended: CondVar,
     /// It is to end; if there is none, the next ends at once, because a program cannot know
     /// whether the thread it has started is in the loop yet.
     stopping: Atomic<u32>,
+}
+
+/// What a stop waits for.
+struct Now {
+    running: bool,
+    /// Loops that have ended so far: the next may begin before who waits for this one has seen
+    /// that there was none.
+    ended: u64,
 }
 
 /// A loop that runs; ends on drop.
@@ -53,31 +60,32 @@ struct Running<'a>(&'a Kloop);
 impl Kloop {
     pub(super) fn new() -> impl PinInit<Self> {
         pin_init!(Kloop {
-            running <- new_mutex!(false, "netmap::Kloop::running"),
+            now <- new_mutex!(Now { running: false, ended: 0 }, "netmap::Kloop::now"),
             ended <- new_condvar!("netmap::Kloop::ended"),
             stopping: Atomic::new(0),
         })
     }
 
     fn begin(&self) -> Result<Running<'_>> {
-        let mut running = self.running.lock();
-        if *running {
+        let mut now = self.now.lock();
+        if now.running {
             return Err(EBUSY);
         }
-        *running = true;
+        now.running = true;
         Ok(Running(self))
     }
 
     /// Is there a loop?
     pub(super) fn is_running(&self) -> bool {
-        *self.running.lock()
+        self.now.lock().running
     }
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        let mut running = self.0.running.lock();
-        *running = false;
+        let mut now = self.0.now.lock();
+        now.running = false;
+        now.ended = now.ended.wrapping_add(1);
         self.0.stopping.store(0, Relaxed);
         self.0.ended.notify_all();
     }
@@ -201,12 +209,13 @@ impl File {
         if self.state.lock().is_none() {
             return Err(ENXIO);
         }
-        let mut running = self.kloop.running.lock();
+        let mut now = self.kloop.now.lock();
         self.kloop.stopping.store(1, Relaxed);
         // If it sleeps for eventfds.
         self.waiters.wake();
-        while *running {
-            if self.kloop.ended.wait_interruptible(&mut running) {
+        let before = now.ended;
+        while now.running && now.ended == before {
+            if self.kloop.ended.wait_interruptible(&mut now) {
                 return Err(EINTR);
             }
         }

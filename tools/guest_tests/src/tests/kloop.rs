@@ -15,6 +15,7 @@ use crate::port::{rx_info, Lane, Port, DPORT, Q, Q2};
 use crate::setup::eventually;
 use crate::steer::ifname;
 use anyhow::{Context, Result};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 tests! { "kloop":
@@ -23,6 +24,7 @@ tests! { "kloop":
     stop_needs_a_registered_fd,
     stop_before_start_ends_the_loop_at_once,
     stop_ends_a_loop_that_sleeps_for_a_second,
+    stop_returns_although_the_next_loop_begins_at_once,
     second_start_gives_ebusy,
     signal_ends_the_loop_with_eintr,
     csb_that_goes_away_ends_the_loop_with_efault,
@@ -101,6 +103,37 @@ fn stop_ends_a_loop_that_sleeps_for_a_second() -> Result<()> {
 }
 
 /// EBUSY if running.
+/// Who waits for the end of a loop must not miss it because there is another already.
+fn stop_returns_although_the_next_loop_begins_at_once() -> Result<()> {
+    let (port, _csb) = port()?;
+    let stops = AtomicU32::new(0);
+    let all = AtomicBool::new(false);
+    let looping = AtomicBool::new(true);
+    std::thread::scope(|s| {
+        s.spawn(|| {
+            while !all.load(Ordering::Relaxed) {
+                let _ = start(&port.fd, 0, 0);
+            }
+            looping.store(false, Ordering::Relaxed);
+        });
+        s.spawn(|| {
+            while looping.load(Ordering::Relaxed) {
+                let _ = stop(&port.fd);
+                stops.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let enough = eventually("2000 stops", 3 * SOON, || {
+            Ok(stops.load(Ordering::Relaxed) > 2000)
+        });
+        all.store(true, Ordering::Relaxed);
+        while looping.load(Ordering::Relaxed) {
+            // frees the two threads if one waits in vain
+            let _ = stop(&port.fd);
+        }
+        enough
+    })
+}
+
 fn second_start_gives_ebusy() -> Result<()> {
     let (port, _csb) = port()?;
     let kloop = Loop::start(&port.fd, 500, 0)?;
