@@ -124,10 +124,9 @@ impl RxRing {
         let bytes = ring_bytes(slots, options.rx_meta);
         let (object, mem) = region.lock().alloc_ring(bytes)?;
         let shm = Shm::new(region.layout(), object, mem, slots, queue as u16, 0);
-        if let Err(e) = region.lock().attach_device(&dev) {
-            region.lock().free_ring(object);
-            return Err(e);
-        }
+        // A statement of its own, which ends with the lock: what undoes it takes the lock again.
+        let attached = region.lock().attach_device(&dev);
+        attached.inspect_err(|_| region.lock().free_ring(object))?;
         let (undo_region, undo_dev) = (region.clone(), dev.clone());
         let ring = Arc::pin_init(
             pin_init!(RxRing {
