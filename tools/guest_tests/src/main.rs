@@ -10,6 +10,7 @@
 mod abi;
 mod bpf;
 mod check;
+mod churn;
 mod csb;
 mod deep;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod fd;
 mod frame;
 mod helper;
 mod kmsg;
+mod leak;
 mod mem;
 mod nic;
 mod parts;

@@ -3,6 +3,7 @@
 
 use crate::abi::{Register, NIC_SW, NO_RINGS};
 use crate::check::{Errno, Sys};
+use crate::churn;
 use crate::fd::{one_rx, Fd};
 use crate::frame::{mark, outgoing, parse_udp, unhex};
 use crate::port::Port;
@@ -50,6 +51,7 @@ pub fn play(part: &[String]) -> Result<()> {
             say("ready")?;
             until_told()
         }
+        "churn" => churn::forever(num(1)?.into(), num(2)?, num(3)?),
         "memlock" => memlock(num(1)?),
         "idle" => {
             say("ready")?;

@@ -122,7 +122,7 @@ pub fn repair() -> Result<()> {
 }
 
 /// The interface, renamed if a fresh driver gave it the kernel's own name.
-fn wait_interface() -> Result<String> {
+pub fn wait_interface() -> Result<String> {
     let name = ifname();
     let end = Instant::now() + Duration::from_secs(20);
     loop {

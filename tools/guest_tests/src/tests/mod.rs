@@ -22,6 +22,7 @@ pub mod data_ring;
 pub mod data_select;
 pub mod data_wait;
 pub mod debugfs;
+pub mod endurance;
 pub mod events;
 pub mod extmem;
 pub mod faults;
@@ -189,6 +190,7 @@ pub fn all() -> Vec<&'static Test> {
         tools::TESTS,
         lifecycle::TESTS,
         events::TESTS,
+        endurance::TESTS,
         faults::TESTS,
         faults_tx::TESTS,
     ]
