@@ -3,6 +3,7 @@
 # root rights, the registries and Debian 12 or 13 are needed.
 #   NM_CACHE=DIR       where everything made is kept (default /var/cache/netmap-build)
 #   NM_KERNEL=RELEASE  build for and boot this kernel instead of the one in tools/root/kernel.lock
+#   CHECKED='kasan'    test on these kernels with run-time checks too; empty for none
 #   ARGS='…'           passed on to the lab: make test ARGS='--filter abi'
 
 SHELL := /bin/bash
@@ -11,19 +12,24 @@ export NM_CACHE
 ENTER := tools/root/enter
 LAB := tools/lab/lab
 ARGS ?=
+# Kernels with run-time checks that repeat guest tests: kasan, kcsan, or nothing. `make test`
+# repeats one slice in SLICES, another one for each commit.
+CHECKED ?= kasan
+SLICES ?= 8
 
 .NOTPARALLEL:
-.PHONY: help all root kernel guest modules tools build run test bench shell fmt check clean distclean
+.PHONY: help all root kernel guest modules tools build checked run test test-deep bench shell fmt check clean distclean
 
 help:
 	@echo 'Targets (all make what they need first):'
 	@echo '  run        a host under flood, with and without a queue given away: the session'
 	@echo '  test       host tests and guest tests; the last line is "N passed, N failed"'
+	@echo '  test-deep  the same with long tests and large counts, all of it on kernels with KASAN, lockdep, KCSAN too'
 	@echo '  bench      guest instructions per packet, against the alternatives'
 	@echo '  shell      a root shell in the guest, modules in /opt/netmap/modules'
 	@echo '  root       the made root and the kernel tree'
 	@echo '  guest      the guest image'
-	@echo '  modules    netmap.ko and ixgbe.ko, in $$NM_CACHE/payload/modules'
+	@echo '  modules    netmap.ko and ixgbe.ko, in $$NM_CACHE/payload/modules/RELEASE'
 	@echo '  tools      the programs, in $$NM_CACHE/payload/bin'
 	@echo '  check      formatting, clippy, checkpatch and the like (tools/lint)'
 	@echo '  fmt        format the Rust sources'
@@ -50,8 +56,20 @@ build: root guest modules tools
 run: build
 	@$(LAB) run $(ARGS)
 
-test: build
-	@$(LAB) test $(ARGS)
+# make checked-RELEASE arguments: the kernels of CHECKED with modules and guest image.
+checked = $(foreach v,$(CHECKED),--checked $$(tools/root/checked $(v)))
+slice = $$(( 0x$$(git -c safe.directory='*' rev-parse --short=7 HEAD 2>/dev/null || echo 0) % $(SLICES) ))/$(SLICES)
+
+checked: build
+	@set -e; for v in $(CHECKED); do tools/root/checked $$v >/dev/null; done
+
+test: checked
+	@$(LAB) test $(checked) --slice $(slice) $(ARGS)
+
+test-deep: CHECKED = kasan kcsan
+test-deep: build
+	@$(MAKE) --no-print-directory checked CHECKED='$(CHECKED)'
+	@$(LAB) test --deep $(checked) $(ARGS)
 
 bench: build
 	@$(LAB) bench $(ARGS)

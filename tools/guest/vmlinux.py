@@ -30,8 +30,8 @@ def main(source, target):
             break
     else:
         sys.exit(f"error: {source}: unknown kernel compression {payload[:4].hex()}")
-    # zstd and xz refuse the trailing size; gzip merely warns
-    body = payload[:-4]
+    # gzip ends in the unpacked size by itself; to zstd and xz the kernel's build adds it
+    body = payload if command[0] == "gzip" else payload[:-4]
     out = subprocess.run(command, input=body, stdout=subprocess.PIPE, check=True).stdout
     if not out.startswith(b"\x7fELF"):
         sys.exit(f"error: {source}: the payload is not an ELF file")

@@ -55,6 +55,7 @@ impl Places {
         there(
             self.cache
                 .join("payload/modules")
+                .join(&self.release)
                 .join(format!("{name}.ko")),
             "make",
         )

@@ -28,6 +28,11 @@ const SIGNS: &[&str] = &[
     "NETDEV WATCHDOG",
     "Detected Tx Unit Hang",
     "DMAR:",
+    "DMA-API:",
+    "ODEBUG:",
+    "DEBUG_LOCKS_WARN_ON",
+    "ref_tracker:",
+    "suspected memory leaks",
     "scheduling while atomic",
     "sleeping function called",
 ];

@@ -103,7 +103,8 @@ impl Vm {
         }
         let payload = scratch.join("payload.ext4");
         let script = checkout().join("tools/guest/payload");
-        child::output(Command::new(&script).arg(&payload))?.ok("tools/guest/payload")?;
+        child::output(Command::new(&script).arg(&payload).arg(&image.release))?
+            .ok("tools/guest/payload")?;
 
         say(&format!(
             "booting {} with {} vCPU, {} MiB, {} card(s)",
