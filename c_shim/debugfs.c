@@ -7,15 +7,13 @@
 
 static int nm_rings_show(struct seq_file *m, void *unused)
 {
-	nm_rs_show_rings(m);
-	return 0;
+	return nm_rs_show_rings(m);
 }
 DEFINE_SHOW_ATTRIBUTE(nm_rings);
 
 static int nm_regions_show(struct seq_file *m, void *unused)
 {
-	nm_rs_show_regions(m);
-	return 0;
+	return nm_rs_show_regions(m);
 }
 DEFINE_SHOW_ATTRIBUTE(nm_regions);
 

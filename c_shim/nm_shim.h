@@ -135,8 +135,8 @@ void nm_warn_compat(void);
 
 /* Rust, called by the C files above */
 void nm_rs_netdev_gone(struct net_device *dev);
-void nm_rs_show_rings(struct seq_file *m);
-void nm_rs_show_regions(struct seq_file *m);
+int nm_rs_show_rings(struct seq_file *m);
+int nm_rs_show_regions(struct seq_file *m);
 void *nm_rs_region_page(const void *region, u64 pgoff);
 
 #endif /* _NM_SHIM_H_ */

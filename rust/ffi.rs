@@ -390,10 +390,10 @@ unsafe extern "C" {
     pub fn nm_rs_netdev_gone(dev: *mut net_device);
 }
 unsafe extern "C" {
-    pub fn nm_rs_show_rings(m: *mut seq_file);
+    pub fn nm_rs_show_rings(m: *mut seq_file) -> kernel::ffi::c_int;
 }
 unsafe extern "C" {
-    pub fn nm_rs_show_regions(m: *mut seq_file);
+    pub fn nm_rs_show_regions(m: *mut seq_file) -> kernel::ffi::c_int;
 }
 unsafe extern "C" {
     pub fn nm_rs_region_page(

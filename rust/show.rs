@@ -3,6 +3,7 @@
 //! What is bound to whom, in words, for those who look for a fault: a line per ring and per region,
 //! a name before each number. Programs use NIOCQNEXT instead.
 
+use kernel::error::Result;
 use kernel::fmt;
 use kernel::seq_file::SeqFile;
 use kernel::seq_print;
@@ -25,11 +26,12 @@ impl fmt::Display for Name {
 }
 
 /// All bound rings, those that did not stop included.
-pub(crate) fn rings(out: &SeqFile) {
-    let Ok(adapters) = adapter::all() else {
-        return;
-    };
-    for adapter in adapters {
+///
+/// # Errors
+///
+/// ENOMEM: an empty list would be a lie.
+pub(crate) fn rings(out: &SeqFile) -> Result {
+    for adapter in adapter::all()? {
         let name =
             Name(adapter.with_dev(|dev| dev.map_or(*b"(gone)\0\0\0\0\0\0\0\0\0\0", |d| d.name())));
         adapter.each(|row| {
@@ -48,14 +50,16 @@ pub(crate) fn rings(out: &SeqFile) {
             seq_print!(out, "\n");
         });
     }
+    Ok(())
 }
 
 /// All regions.
-pub(crate) fn regions(out: &SeqFile) {
-    let Ok(regions) = registry::all() else {
-        return;
-    };
-    for (region, fds) in regions {
+///
+/// # Errors
+///
+/// As [`rings`].
+pub(crate) fn regions(out: &SeqFile) -> Result {
+    for (region, fds) in registry::all()? {
         let (id, layout, usage) = (region.id, region.layout(), region.usage());
         let size = layout.memsize();
         seq_print!(out, "mem_id={id} kind={} uid={}", usage.kind, usage.uid);
@@ -66,4 +70,5 @@ pub(crate) fn regions(out: &SeqFile) {
         seq_print!(out, " free={} buf_size={}", usage.free, layout.buf_size());
         seq_print!(out, " devices={}\n", usage.devices);
     }
+    Ok(())
 }

@@ -3,6 +3,8 @@
 //! Files of debugfs, by C: the kernel crate's do not hold the module while they are open.
 
 use kernel::bindings;
+use kernel::error::from_result;
+use kernel::ffi::c_int;
 use kernel::seq_file::SeqFile;
 
 use crate::ffi;
@@ -32,9 +34,9 @@ impl Drop for Directory {
 ///
 /// `m` must be valid, and used by nobody else meanwhile.
 #[no_mangle]
-unsafe extern "C" fn nm_rs_show_rings(m: *mut bindings::seq_file) {
+unsafe extern "C" fn nm_rs_show_rings(m: *mut bindings::seq_file) -> c_int {
     // SAFETY: By the caller's promise.
-    crate::show::rings(unsafe { SeqFile::from_raw(m) });
+    from_result(|| crate::show::rings(unsafe { SeqFile::from_raw(m) }).map(|()| 0))
 }
 
 /// Somebody reads `regions`.
@@ -43,9 +45,9 @@ unsafe extern "C" fn nm_rs_show_rings(m: *mut bindings::seq_file) {
 ///
 /// As above.
 #[no_mangle]
-unsafe extern "C" fn nm_rs_show_regions(m: *mut bindings::seq_file) {
+unsafe extern "C" fn nm_rs_show_regions(m: *mut bindings::seq_file) -> c_int {
     // SAFETY: By the caller's promise.
-    crate::show::regions(unsafe { SeqFile::from_raw(m) });
+    from_result(|| crate::show::regions(unsafe { SeqFile::from_raw(m) }).map(|()| 0))
 }
 
 /// Fails to compile where a definition above differs from its C prototype.
