@@ -8,7 +8,9 @@
 
 void *nm_chunk_alloc(u32 pages)
 {
-	return __vmalloc((size_t)pages << PAGE_SHIFT, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	/* a program that asks for more than there is hears ENOMEM, and nobody is killed for it */
+	return __vmalloc((size_t)pages << PAGE_SHIFT, GFP_KERNEL_ACCOUNT | __GFP_ZERO |
+						      __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
 }
 
 void nm_chunk_free(void *chunk)

@@ -33,7 +33,8 @@ static int nm_pin_all(struct nm_pin *pin, u64 user, u32 pages)
 {
 	if (mm_account_pinned_pages(&pin->account, (size_t)pages << PAGE_SHIFT))
 		return -ENOMEM;
-	pin->page = kvcalloc(pages, sizeof(*pin->page), GFP_KERNEL_ACCOUNT);
+	pin->page = kvcalloc(pages, sizeof(*pin->page),
+			     GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
 	if (!pin->page)
 		return -ENOMEM;
 	while (pin->pages < pages) {
