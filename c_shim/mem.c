@@ -46,10 +46,15 @@ bool nm_chunk_contiguous(void *chunk, u32 units, u32 order)
 	return true;
 }
 
+/*
+ * What a program was to see was synced when its ring handed it over.  The rest of a bounce
+ * buffer is older than what programs have written since, and must not come back over it.
+ */
 void nm_dma_unmap(struct device *dev, const u64 *addr, u32 units, u32 order)
 {
 	while (units--)
-		dma_unmap_page(dev, addr[units], PAGE_SIZE << order, DMA_BIDIRECTIONAL);
+		dma_unmap_page_attrs(dev, addr[units], PAGE_SIZE << order, DMA_BIDIRECTIONAL,
+				     DMA_ATTR_SKIP_CPU_SYNC);
 }
 
 int nm_dma_map(struct device *dev, void *chunk, u32 units, u32 order, u64 *addr)

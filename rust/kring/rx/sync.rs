@@ -4,7 +4,7 @@
 
 use super::{Kring, RxRing};
 use crate::kring::Sync;
-use crate::nic::rx82599::{self, Import};
+use crate::nic::rx82599::{self, Armed, Import};
 use crate::os::nic::NicRing;
 use crate::os::trace;
 use crate::ring::{self, advance, distance, prev, Pointers};
@@ -152,7 +152,9 @@ impl RxRing {
                     break;
                 };
                 if kring.needs_sync {
-                    aa.iter().for_each(|a| self.sync_for_device(a.bus));
+                    // A slot whose buffer another ring has taken over has nothing to sync.
+                    let armed = aa.iter().filter(|a| **a != Armed::NONE);
+                    armed.for_each(|a| self.sync_for_device(a.bus));
                 }
                 let bad = &mut kring.counters[counter::BAD_SLOTS];
                 done += match &self.options.offsets {
