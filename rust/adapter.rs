@@ -133,12 +133,14 @@ impl Adapter {
             Some(adapter) => adapter,
             None => Self::new(dev, nic, hosts)?,
         };
-        adapters.reserve(1, GFP_KERNEL)?;
         let port = port(adapter.clone())?;
-        adapter.table.lock().ports.push(port.clone(), GFP_KERNEL)?;
+        adapter.table.lock().ports.reserve(1, GFP_KERNEL)?;
         if first {
-            adapters.push(adapter, GFP_KERNEL)?;
+            // The list's own memory last: nobody frees it but `leave`.
+            adapters.push(adapter.clone(), GFP_KERNEL)?;
         }
+        // There is room.
+        adapter.table.lock().ports.push(port.clone(), GFP_KERNEL)?;
         Ok(port)
     }
 
