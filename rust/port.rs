@@ -66,6 +66,12 @@ impl Numbers {
         }
     }
 
+    /// Is the port still what they say?
+    pub(crate) fn still(&self, info: &PortInfo) -> bool {
+        (self.has.tx, self.has.rx, self.tx_slots, self.rx_slots)
+            == (info.num_tx, info.num_rx, info.tx_slots, info.rx_slots)
+    }
+
     /// Those of an interface as it is now.
     ///
     /// # Errors
@@ -136,7 +142,8 @@ impl Port {
         f(self.dev.lock().as_ref())
     }
 
-    /// Binds a ring of `region`. True: other fds share it.
+    /// Binds a ring of `region`; `told`: the numbers the fd has, or `registers` to get. True: other
+    /// fds share it.
     ///
     /// # Errors
     ///
@@ -147,6 +154,7 @@ impl Port {
         region: &Arc<Region>,
         exclusive: bool,
         options: &RingOptions,
+        (told, registers): (&Numbers, bool),
     ) -> Result<(Ring, bool)> {
         let bid = Bid {
             owner: &self.owner,
@@ -154,6 +162,8 @@ impl Port {
             waiters: &self.waiters,
             exclusive,
             options,
+            told,
+            registers,
         };
         self.adapter.bind(which, &bid)
     }

@@ -18,6 +18,7 @@ use crate::os::netdev::NetDev;
 use crate::os::nic::{PortInfo, Taken};
 use crate::os::wait::{Waiters, Wakers};
 use crate::os::Rtnl;
+use crate::port::Numbers;
 
 /// Who wants a ring, and how.
 pub(crate) struct Bid<'a> {
@@ -31,6 +32,28 @@ pub(crate) struct Bid<'a> {
     pub(crate) exclusive: bool,
     /// What a NIC ring is made with.
     pub(crate) options: &'a RingOptions,
+    /// The port's numbers as the fd was told them.
+    pub(crate) told: &'a Numbers,
+    /// It is being told them now.
+    pub(crate) registers: bool,
+}
+
+impl Bid<'_> {
+    /// The port may have been reconfigured since the numbers were looked up.
+    ///
+    /// # Errors
+    ///
+    /// EBUSY: what a registration would answer is not true any more. EINVAL: the metadata of a ring
+    /// would not be where the program was told.
+    fn check(&self, info: &PortInfo) -> Result {
+        if self.registers && !self.told.still(info) {
+            return Err(EBUSY);
+        }
+        if self.options.rx_meta && info.rx_slots != self.told.rx_slots {
+            return Err(EINVAL);
+        }
+        Ok(())
+    }
 }
 
 impl Adapter {
@@ -40,7 +63,8 @@ impl Adapter {
     /// # Errors
     ///
     /// ENOMEM; ENXIO: the interface has gone; EINVAL: no such ring; EPERM: the caller has no
-    /// CAP_NET_ADMIN; EBUSY: another fd has it and does not share; EBUSY, ENETDOWN, EOPNOTSUPP,
+    /// CAP_NET_ADMIN; EBUSY: another fd has it and does not share, or the port was being reconfigured;
+    /// EBUSY, ENETDOWN, EOPNOTSUPP,
     /// ENOSPC, EIO as the driver says. Nothing has changed then.
     pub(crate) fn bind(&self, which: Which, bid: &Bid<'_>) -> Result<(Ring, bool)> {
         // From the look at the port to the taking: neither its rings nor its driver may change.
@@ -51,12 +75,13 @@ impl Adapter {
         if !dev.may_admin() {
             return Err(EPERM);
         }
+        let info = self.nic.info(dev, &rtnl)?;
+        bid.check(&info)?;
         let mut table = self.table.lock();
         let fits = |ring: &Ring| ring.lives_in(bid.region) && ring.has(bid.options);
         if let Some(ring) = table.join(which, bid.owner, bid.exclusive, fits)? {
             return Ok((ring, true));
         }
-        let info = self.nic.info(dev, &rtnl)?;
         let place = table.place(which, bid.owner, bid.exclusive)?;
         let (ring, lent) = self.make(which, bid, info, dev, &rtnl)?;
         ring.set_ifindex(self.ifindex);

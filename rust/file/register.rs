@@ -137,12 +137,12 @@ impl File {
         };
         let port = Port::open(dev, nic, hosts, owner, self.waiters.clone())?;
         // From here on `close` undoes.
-        let mut reg = Registered::new(Some(port.clone()), nif, lease);
+        let mut reg = Registered::new(Some(port.clone()), numbers, nif, lease);
         reg.options = ring_options;
         reg.exclusive = selection.exclusive;
         reg.no_tx_poll = want.flags & flag::NO_TX_POLL != 0;
         let bound = if (port.adapter.host_tx, port.adapter.host_rx) == hosts {
-            reg.bind(&port, &selection, &info, want.extra)
+            reg.bind(&port, &selection, want.extra)
                 .and_then(|()| reg.enable_csb(options))
         } else {
             // Another first fd was faster and wanted other host rings.
@@ -152,7 +152,7 @@ impl File {
             reg.close();
             return Err(e);
         }
-        let granted = reg.granted(numbers);
+        let granted = reg.granted();
         Ok((reg, granted))
     }
 }

@@ -18,7 +18,6 @@ use crate::kring::tx::TxRing;
 use crate::kring::RingOptions;
 use crate::mem::owner;
 use crate::mem::registry::Lease;
-use crate::os::nic::PortInfo;
 use crate::port::select::Selection;
 use crate::port::{Numbers, Port};
 
@@ -49,6 +48,8 @@ pub(crate) struct Registered {
     pub(super) exclusive: bool,
     /// Where its rings' pointers are, if not in the rings.
     pub(super) csb: Option<Arc<Csb>>,
+    /// The port's numbers as the program was told them.
+    told: Numbers,
     nif: Nif,
     extra: u32,
     /// Last, so that the region outlives all of the above.
@@ -56,7 +57,7 @@ pub(crate) struct Registered {
 }
 
 impl Registered {
-    pub(super) fn new(port: Option<Arc<Port>>, nif: Nif, lease: Lease) -> Self {
+    pub(super) fn new(port: Option<Arc<Port>>, told: Numbers, nif: Nif, lease: Lease) -> Self {
         Registered {
             tx: KVec::new(),
             host_tx: KVec::new(),
@@ -69,6 +70,7 @@ impl Registered {
             exclusive: false,
             csb: None,
             diverts: false,
+            told,
             nif,
             extra: 0,
             lease,
@@ -83,31 +85,25 @@ impl Registered {
     ) -> Result<(Self, Granted)> {
         let numbers = Numbers::default();
         let nif = Nif::new(lease.clone(), [0; 16], numbers.has)?;
-        let mut reg = Registered::new(None, nif, lease);
+        let mut reg = Registered::new(None, numbers, nif, lease);
         reg.enable_csb(options)?;
         options.all_honoured()?;
         reg.extra_bufs(want.extra);
-        let granted = reg.granted(numbers);
+        let granted = reg.granted();
         Ok((reg, granted))
     }
 
-    pub(super) fn granted(&self, numbers: Numbers) -> Granted {
+    pub(super) fn granted(&self) -> Granted {
         Granted {
             offset: self.nif.offset(),
             memsize: self.lease.layout().memsize(),
-            numbers,
+            numbers: self.told,
             mem_id: self.lease.id,
             extra: self.extra,
         }
     }
 
-    pub(super) fn bind(
-        &mut self,
-        port: &Arc<Port>,
-        selection: &Selection,
-        info: &PortInfo,
-        extra: u32,
-    ) -> Result {
+    pub(super) fn bind(&mut self, port: &Arc<Port>, selection: &Selection, extra: u32) -> Result {
         let Selection {
             tx,
             rx,
@@ -121,17 +117,18 @@ impl Registered {
             let region = Arc::clone(&self.lease);
             // As deep as an RX ring, all of which may have to go back; received on the same queue.
             let offsets = self.options.offsets;
-            let ring = HostTx::new(region, info.rx_slots, 0, rx.start, offsets)?;
+            let ring = HostTx::new(region, self.told.rx_slots, 0, rx.start, offsets)?;
             ring.name().set_ifindex(port.adapter.ifindex);
             self.nif.set_ring(Which::HostTx(0), Some(ring.offset()));
             port.set_putback(ring.clone());
             self.host_tx.push(ring, GFP_KERNEL)?;
         }
-        self.extra_bufs(extra);
         self.bind_each(port, tx.map(Which::Tx), exclusive)?;
         self.bind_each(port, host_tx.map(Which::HostTx), exclusive)?;
         self.bind_each(port, rx.map(Which::Rx), exclusive)?;
         self.bind_each(port, host_rx.map(Which::HostRx), exclusive)?;
+        // What the rings have left: there may be fewer, but rings have all of theirs or none.
+        self.extra_bufs(extra);
         // Last: from now on what the kernel sends is the program's to deal with.
         if divert {
             port.adapter.divert()?;
@@ -147,19 +144,31 @@ impl Registered {
         exclusive: bool,
     ) -> Result {
         for which in rings {
-            self.bind_one(port, which, exclusive)?;
+            self.bind_one(port, which, exclusive, true)?;
         }
         Ok(())
     }
 
-    fn bind_one(&mut self, port: &Arc<Port>, which: Which, exclusive: bool) -> Result {
+    fn bind_one(
+        &mut self,
+        port: &Arc<Port>,
+        which: Which,
+        exclusive: bool,
+        registers: bool,
+    ) -> Result {
         match which {
             Which::Tx(_) => self.tx.reserve(1, GFP_KERNEL)?,
             Which::HostTx(_) => self.host_tx.reserve(1, GFP_KERNEL)?,
             Which::Rx(_) => self.rx.reserve(1, GFP_KERNEL)?,
             Which::HostRx(_) => self.host_rx.reserve(1, GFP_KERNEL)?,
         }
-        let (ring, shared) = port.bind(which, &self.lease, exclusive, &self.options)?;
+        let (ring, shared) = port.bind(
+            which,
+            &self.lease,
+            exclusive,
+            &self.options,
+            (&self.told, registers),
+        )?;
         self.nif.set_ring(which, Some(ring.offset()));
         self.shares |= shared;
         // There is room.
@@ -234,7 +243,8 @@ impl Registered {
     ///
     /// # Errors
     ///
-    /// As [`Port::bind`]; EBUSY: the CSB has no entry for it.
+    /// As [`Port::bind`]; EBUSY: the CSB has no entry for it. EINVAL: rings have another length now,
+    /// and with it metadata another place.
     pub(crate) fn add_queue(&mut self, queue: u32) -> Result {
         let port = self.port.clone().ok_or(ENXIO)?;
         if self.csb.is_some() {
@@ -243,7 +253,7 @@ impl Registered {
         if queue >= self.nif.has().rx {
             return Err(EINVAL);
         }
-        self.bind_one(&port, Which::Rx(queue), true)
+        self.bind_one(&port, Which::Rx(queue), true, false)
     }
 
     /// Removes an RX queue.
