@@ -220,9 +220,14 @@ impl Inner {
         if i == self.layout.ring_count() {
             return Err(ENOMEM);
         }
+        // Whoever changes the length of rings again and again must not use the objects up: one made
+        // because those at hand are too short is as long as can be, so there are at most twice as
+        // many as were ever in use at once.
+        let too_short = self.rings.iter().any(|o| !o.used);
         let pages = match self.kind {
             // They are there anyway, and the next ring in the object may need them.
             Kind::External(_) => self.layout.ring_size() / PAGE,
+            Kind::Default | Kind::Private if too_short => self.layout.ring_size() / PAGE,
             Kind::Default | Kind::Private => pages,
         };
         let mem = Arc::new(self.chunk(self.layout.ring_offset(i), pages)?, GFP_KERNEL)?;
