@@ -25,6 +25,7 @@ use crate::mem::region::Region;
 use crate::nic::rx82599::Armed;
 use crate::os::dma::DmaDevice;
 use crate::os::nic::{NextCell, Nic, NicRing};
+use crate::os::skb::Batch;
 use crate::os::trace::RingName;
 use crate::os::wait::Wakers;
 use crate::uapi::ext::{counter, kind, state};
@@ -47,6 +48,10 @@ pub(crate) struct RxRing {
     wakeups: Atomic<u64>,
     /// Where interrupts see whether something has come.
     next: NextCell,
+    /// For [`RxRing::forward`], which is too late to find that there is no memory. Its lock comes
+    /// before that of `hw`.
+    #[pin]
+    batch: Mutex<KBox<Batch>>,
     #[pin]
     hw: Mutex<Hw>,
 }
@@ -121,6 +126,7 @@ impl RxRing {
         let name = RingName::new(kind::RX, queue);
         let buf_size = region.layout().buf_size() as u32;
         let buf_len = options.buf_len(buf_size).ok_or(EINVAL)?;
+        let batch = KBox::new(Batch::new(), GFP_KERNEL)?;
         let bytes = ring_bytes(slots, options.rx_meta);
         let (object, mem) = region.lock().alloc_ring(bytes)?;
         let shm = Shm::new(region.layout(), object, mem, slots, queue as u16, 0);
@@ -142,6 +148,7 @@ impl RxRing {
                 state: Atomic::new(state::LEAVING),
                 wakeups: Atomic::new(0),
                 next: NextCell::new(),
+                batch <- new_mutex!(batch, "netmap::RxRing::batch"),
                 hw <- new_mutex!(Hw::new(), "netmap::RxRing::hw"),
             }),
             GFP_KERNEL,

@@ -3,8 +3,6 @@
 //! netmap's transparent mode: a program that sets NR_FORWARD in a ring lets the stack have the
 //! received frames that it marks with NS_FORWARD, without a host ring.
 
-use kernel::prelude::*;
-
 use super::RxRing;
 use crate::kring::host::gather::Source;
 use crate::os::netdev::NetDev;
@@ -37,9 +35,8 @@ impl RxRing {
         let Some(dev) = dev.filter(|dev| dev.running()) else {
             return;
         };
-        let Ok(mut batch) = KBox::new(Batch::new(), GFP_KERNEL) else {
-            return;
-        };
+        let mut batch = self.batch.lock();
+        batch.truncate(0);
         let mut from = None;
         while let Some((at, frames)) = self.gather_marked(from, &mut batch) {
             from = Some(at);
