@@ -54,6 +54,7 @@ pub(crate) struct File {
 fn errno(outcome: Sync) -> Result {
     match outcome {
         Sync::Done | Sync::Reset => Ok(()),
+        Sync::Starved => Err(ENOMEM),
         Sync::Parked => Err(EIO),
         Sync::Gone => Err(ENXIO),
     }

@@ -32,6 +32,8 @@ pub(crate) enum Sync {
     Done,
     /// The program's pointers were impossible and have been reset.
     Reset,
+    /// A slot without a buffer could not be given one: what is behind it waits for the next sync.
+    Starved,
     /// The interface is down: the ring is not connected now.
     Parked,
     /// The interface has gone.

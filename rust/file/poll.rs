@@ -16,7 +16,7 @@ const ERR: u32 = bindings::POLLERR;
 fn failed(outcome: Sync) -> u32 {
     match outcome {
         Sync::Done => 0,
-        Sync::Reset | Sync::Parked | Sync::Gone => ERR,
+        Sync::Reset | Sync::Starved | Sync::Parked | Sync::Gone => ERR,
     }
 }
 

@@ -81,6 +81,8 @@ struct Kring {
     armed: KVVec<Armed>,
     /// Bounce buffers or incoherent DMA: sync each buffer by hand.
     needs_sync: bool,
+    /// The last release ended at a slot that has no buffer, and there was none to be had.
+    starved: bool,
     /// Placed as [`counter`] says.
     counters: [u64; counter::MAX],
 }
@@ -97,6 +99,7 @@ impl Hw {
                 next_use: 0,
                 armed: KVVec::new(),
                 needs_sync: false,
+                starved: false,
                 counters: [0; counter::MAX],
             },
             gone: false,

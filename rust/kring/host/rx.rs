@@ -200,35 +200,39 @@ impl HostRx {
                 Sync::Reset
             }
         };
-        self.fetch(state);
+        let starved = self.fetch(state);
         let fetched = state.counters[counter::PACKETS].wrapping_sub(before) as u32;
         trace::sync(&self.name, p, state.hwtail, fetched);
-        outcome
+        match outcome {
+            Sync::Done if starved => Sync::Starved,
+            outcome => outcome,
+        }
     }
 
-    /// Copies what waits into the free slots, batch by batch.
-    fn fetch(&self, state: &mut State) {
+    /// Copies what waits into the free slots, batch by batch. True: it ended at a slot that has no
+    /// buffer, and there is none.
+    fn fetch(&self, state: &mut State) -> bool {
         let n = self.shm.n;
         let Some(lane) = state.lane.clone() else {
-            return;
+            return false;
         };
         loop {
             let held = distance(state.hwcur, state.hwtail, n);
             let room = n.wrapping_sub(1).wrapping_sub(held);
             let wanted = room.min(BATCH as u32).min(lane.pieces());
             if wanted == 0 {
-                return;
+                return false;
             }
             // Places first, so that no frame is taken that would have to be dropped.
-            let ready = self.find_places(state, wanted);
+            let (ready, starved) = self.find_places(state, wanted);
             let mut frames = lane.take(ready);
             if frames.is_empty() {
-                if ready < wanted {
-                    // A buffer's ring is busy, or there is no memory; nothing else may come that
-                    // wakes those who poll, so they must look again.
+                if ready < wanted && !starved {
+                    // A buffer's ring is busy; nothing else may come that wakes those who poll, so
+                    // they must look again.
                     self.wakers.wake();
                 }
-                return;
+                return starved;
             }
             let mut at = 0;
             while let Some(frame) = frames.pop() {

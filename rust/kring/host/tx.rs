@@ -131,7 +131,7 @@ impl HostTx {
         match outcome {
             Sync::Done => self.shm.header().tail.set(state.hwtail),
             Sync::Reset => self.shm.reset(state.hwcur, state.hwtail),
-            Sync::Parked | Sync::Gone => {}
+            Sync::Starved | Sync::Parked | Sync::Gone => {}
         }
         outcome
     }

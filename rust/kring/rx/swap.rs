@@ -47,6 +47,7 @@ impl RxRing {
                 Some(false) => {
                     kring.counters[counter::BAD_SLOTS] += 1;
                     let Ok(own) = before.map_or_else(|| mem.alloc_buf(self.owner(at)), Ok) else {
+                        kring.starved = true;
                         return i;
                     };
                     slot.buf_idx.set(own);

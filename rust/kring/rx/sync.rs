@@ -67,17 +67,19 @@ impl RxRing {
             }
         };
         let released = distance(kring.hwcur, head, n);
-        if released != 0 {
-            self.take_back(nic, kring, released);
-        }
+        let starved = released != 0 && self.take_back(nic, kring, released);
         let packets = self.hand_over(nic, kring);
         trace::sync(&self.name, p, kring.hwtail, packets);
-        outcome
+        match outcome {
+            Sync::Done if starved => Sync::Starved,
+            outcome => outcome,
+        }
     }
 
-    /// The slots released, back to the NIC. One descriptor always stays behind the tail.
+    /// The slots released, back to the NIC. One descriptor always stays behind the tail. True: one
+    /// has no buffer, and there is none.
     #[inline(always)]
-    fn take_back(&self, nic: &mut NicRing, kring: &mut Kring, released: u32) {
+    fn take_back(&self, nic: &mut NicRing, kring: &mut Kring, released: u32) -> bool {
         let n = self.shm.n;
         let done = self.release(nic, kring, released);
         kring.hwcur = advance(kring.hwcur, done, n);
@@ -85,11 +87,16 @@ impl RxRing {
         if done != 0 {
             nic.set_tail(prev(kring.next_use, n));
         }
-        if done < released {
-            // A buffer's ring is busy, or there is no memory. What was not taken stays
-            // released; nothing may ever interrupt for this ring, so the poller must look again.
+        if done == released {
+            return false;
+        }
+        let starved = core::mem::take(&mut kring.starved);
+        if !starved {
+            // A buffer's ring is busy. What was not taken stays released; nothing may ever
+            // interrupt for this ring, so the poller must look again.
             self.wakers.wake();
         }
+        starved
     }
 
     /// What has arrived, to the program; only complete frames. Returns how many.

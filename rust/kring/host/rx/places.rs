@@ -6,6 +6,8 @@
 //! buffers that kernel-private state says are in no descriptor ([`crate::mem::owner`]); the kernel
 //! remembers which it wrote to last, so that a slot always has one.
 
+use kernel::error::Result;
+
 use super::{HostRx, State};
 use crate::mem::owner::{Claim, Owner};
 use crate::mem::region::Inner;
@@ -30,8 +32,9 @@ impl HostRx {
         }
     }
 
-    /// Looks where the bytes of the next `count` slots go; returns how many have a place.
-    pub(super) fn find_places(&self, state: &mut State, count: u32) -> u32 {
+    /// Looks where the bytes of the next `count` slots go; returns how many have a place, and whether
+    /// the next one has none for want of memory.
+    pub(super) fn find_places(&self, state: &mut State, count: u32) -> (u32, bool) {
         let room = self.room();
         let State {
             hwtail,
@@ -42,6 +45,7 @@ impl HostRx {
         } = state;
         let bad = counter::BAD_SLOTS;
         let mut mem = self.region.lock();
+        let mut starved = false;
         places.clear();
         for i in 0..count {
             let at = advance(*hwtail, i, self.shm.n) as usize;
@@ -49,8 +53,13 @@ impl HostRx {
                 break;
             };
             let named = slot.buf_idx.get();
-            let Some(buf) = Self::choose(&mut mem, named, *own, counters) else {
-                break;
+            let buf = match Self::choose(&mut mem, named, *own, counters) {
+                Ok(Some(buf)) => buf,
+                Ok(None) => break,
+                Err(_) => {
+                    starved = true;
+                    break;
+                }
             };
             let offset =
                 (self.offsets.as_ref()).map_or(0, |o| o.wanted(slot, &mut counters[bad]) as usize);
@@ -66,21 +75,28 @@ impl HostRx {
                 break;
             }
         }
-        places.len() as u32
+        (places.len() as u32, starved)
     }
 
     /// The buffer a slot that names `named` is filled with: one in no descriptor. `None`: not now.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM: there is none for a slot that has none of its own.
     fn choose(
         mem: &mut Inner,
         named: u32,
         own: u32,
         counters: &mut [u64; counter::MAX],
-    ) -> Option<u32> {
+    ) -> Result<Option<u32>> {
         let fit = match mem.owner(named).map(Owner::claim) {
             Some(Claim::Now) => true,
             // A program that holds that slot has swapped the buffer here.
             Some(Claim::From { ring, slot }) => match mem.ring(ring) {
-                Some(ring) => ring.yield_buffer(slot, named)?,
+                Some(ring) => match ring.yield_buffer(slot, named) {
+                    Some(fit) => fit,
+                    None => return Ok(None),
+                },
                 None => false,
             },
             Some(Claim::Refused) | None => false,
@@ -88,12 +104,12 @@ impl HostRx {
         if fit {
             mem.set_owner(named, Owner::Loose);
             counters[counter::SWAPS] += u64::from(named != own);
-            return Some(named);
+            return Ok(Some(named));
         }
         counters[counter::BAD_SLOTS] += 1;
         if mem.owner(own) == Some(Owner::Loose) {
-            return Some(own);
+            return Ok(Some(own));
         }
-        mem.alloc_buf(Owner::Loose).ok()
+        mem.alloc_buf(Owner::Loose).map(Some)
     }
 }
