@@ -15,6 +15,7 @@ mod csb;
 mod deep;
 #[cfg(test)]
 mod docs;
+mod failnth;
 mod fd;
 mod frame;
 mod helper;

@@ -41,7 +41,7 @@ const MIB: usize = 1 << 20;
 const SOON: Duration = Duration::from_secs(10);
 
 /// Memory of this process, not in huge pages.
-fn anonymous(len: usize, flags: i32) -> Result<Arc<Mem>> {
+pub(super) fn anonymous(len: usize, flags: i32) -> Result<Arc<Mem>> {
     let prot = libc::PROT_READ | libc::PROT_WRITE;
     let flags = flags | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
     // SAFETY: a new mapping at an address the kernel picks.
@@ -69,7 +69,7 @@ pub fn register(fd: &Fd, at: u64, ask: PoolsInfo, reg: &mut Register) -> (Sys<()
     (fd.ctrl(&mut hdr), opt)
 }
 
-fn of_size(memsize: usize) -> PoolsInfo {
+pub(super) fn of_size(memsize: usize) -> PoolsInfo {
     PoolsInfo {
         memsize: memsize as u64,
         ..Default::default()
@@ -77,7 +77,7 @@ fn of_size(memsize: usize) -> PoolsInfo {
 }
 
 /// A queue with its ring and buffers in `mem`.
-fn open_in(mem: &Arc<Mem>, queue: u32, ask: PoolsInfo) -> Result<(Port, Extmem)> {
+pub(super) fn open_in(mem: &Arc<Mem>, queue: u32, ask: PoolsInfo) -> Result<(Port, Extmem)> {
     let fd = Fd::open()?;
     let mut reg = one_rx(queue);
     let (got, opt) = register(&fd, mem.base() as u64, ask, &mut reg);

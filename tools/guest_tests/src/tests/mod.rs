@@ -25,6 +25,7 @@ pub mod debugfs;
 pub mod endurance;
 pub mod events;
 pub mod extmem;
+pub mod failnth;
 pub mod faults;
 pub mod faults_tx;
 pub mod forward;
@@ -39,6 +40,7 @@ pub mod kloop_events;
 pub mod kloop_tx;
 pub mod libpcap;
 pub mod lifecycle;
+pub mod memory;
 pub mod meta;
 pub mod meta_stamp;
 pub mod modes;
@@ -171,6 +173,8 @@ pub fn all() -> Vec<&'static Test> {
         bridge::TESTS,
         bridge_tools::TESTS,
         regions::TESTS,
+        memory::TESTS,
+        failnth::TESTS,
         meta::TESTS,
         counters::TESTS,
         programs::TESTS,
