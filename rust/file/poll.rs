@@ -52,6 +52,8 @@ impl File {
         for ring in &reg.tx {
             if out || (push && ring.pending()) {
                 events |= failed(ring.sync());
+            } else if ring.disconnected() {
+                events |= ERR;
             }
             if out && ring.writable() {
                 events |= OUT;
@@ -79,6 +81,9 @@ impl File {
                     events |= IN;
                 }
             }
+        } else if reg.rx.iter().any(|ring| ring.disconnected()) {
+            // An error is told to those too who ask for nothing, or for room to send.
+            events |= ERR;
         }
         events
     }

@@ -260,6 +260,11 @@ impl RxRing {
         }
     }
 
+    /// Is the ring without a queue, because the interface is down or has gone?
+    pub(crate) fn disconnected(&self) -> bool {
+        self.state.load(Relaxed) != state::NETMAP
+    }
+
     /// Is there anything between the program's `cur` and the tail it was told?
     pub(crate) fn readable(&self) -> bool {
         self.shm.ready()

@@ -266,6 +266,11 @@ impl TxRing {
         (hw.kring.at.hwcur, hw.kring.at.hwtail)
     }
 
+    /// Is the ring without a queue, because the interface is down or has gone?
+    pub(crate) fn disconnected(&self) -> bool {
+        self.state.load(Relaxed) != state::NETMAP
+    }
+
     /// Is there a slot to fill between the program's `cur` and the tail it was told?
     pub(crate) fn writable(&self) -> bool {
         self.shm.ready()
