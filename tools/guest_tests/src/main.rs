@@ -50,6 +50,9 @@ struct Args {
     /// Print the names of the tests and what each shows
     #[arg(long)]
     list: bool,
+    /// Print the life-cycle matrix as Documentation/life-cycle.md has it
+    #[arg(long)]
+    matrix: bool,
     /// Only tests of this group (may be given several times)
     #[arg(long, value_name = "GROUP")]
     group: Vec<String>,
@@ -79,6 +82,10 @@ fn main() {
             eprintln!("helper {}: {e:#}", args.helper[0]);
             exit(1);
         }
+        return;
+    }
+    if args.matrix {
+        print!("{}", tests::matrix::markdown());
         return;
     }
     if let Some(name) = &args.child {

@@ -40,6 +40,7 @@ pub mod kloop_events;
 pub mod kloop_tx;
 pub mod libpcap;
 pub mod lifecycle;
+pub mod matrix;
 pub mod memory;
 pub mod meta;
 pub mod meta_stamp;
@@ -200,5 +201,6 @@ pub fn all() -> Vec<&'static Test> {
     ]
     .iter()
     .flat_map(|t| t.iter())
+    .chain(matrix::tests())
     .collect()
 }
