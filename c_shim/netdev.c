@@ -16,18 +16,15 @@ struct net_device *nm_netdev_get(const char *name)
 
 struct net_device *nm_netdev_next(u32 after_ifindex)
 {
-	struct net_device *dev, *found = NULL;
+	unsigned long ifindex = (unsigned long)after_ifindex + 1;
+	struct net_device *dev;
 
 	rcu_read_lock();
-	for_each_netdev_rcu(current->nsproxy->net_ns, dev) {
-		if ((u32)dev->ifindex <= after_ifindex)
-			continue;
-		if (!found || dev->ifindex < found->ifindex)
-			found = dev;
-	}
-	dev_hold(found);
+	for_each_netdev_dump(current->nsproxy->net_ns, dev, ifindex)
+		break;
+	dev_hold(dev);
 	rcu_read_unlock();
-	return found;
+	return dev;
 }
 
 void nm_netdev_hold(struct net_device *dev)

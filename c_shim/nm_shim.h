@@ -11,6 +11,7 @@
 #include <linux/types.h>
 #include "netmap_nic.h"
 
+struct pid;
 struct seq_file;
 struct vm_area_struct;
 struct nm_pin;
@@ -127,9 +128,13 @@ void nm_write_barrier(void);
 void nm_read_barrier(void);
 void nm_full_barrier(void);
 void nm_now(long long *sec, long long *usec);
-u32 nm_current_tgid(void);
+struct pid *nm_current_tgid(void);
+void nm_pid_put(struct pid *pid);
 u32 nm_current_uid(void);
 void nm_current_comm(char *comm16);
+/* as the caller's namespaces have it: 0 and the overflow uid if they do not */
+u32 nm_pid_seen(struct pid *pid);
+u32 nm_uid_seen(u32 uid);
 bool nm_in_compat(void);
 void nm_warn_compat(void);
 

@@ -8,6 +8,7 @@
 #include <linux/sched/signal.h>
 #include <linux/string.h>
 #include <linux/timekeeping.h>
+#include <linux/uidgid.h>
 
 #include "nm_shim.h"
 
@@ -35,14 +36,29 @@ void nm_now(long long *sec, long long *usec)
 	*usec = now.tv_nsec / NSEC_PER_USEC;
 }
 
-u32 nm_current_tgid(void)
+struct pid *nm_current_tgid(void)
 {
-	return task_tgid_vnr(current);
+	return get_task_pid(current, PIDTYPE_TGID);
+}
+
+void nm_pid_put(struct pid *pid)
+{
+	put_pid(pid);
+}
+
+u32 nm_pid_seen(struct pid *pid)
+{
+	return pid_vnr(pid);
 }
 
 u32 nm_current_uid(void)
 {
 	return __kuid_val(current_euid());
+}
+
+u32 nm_uid_seen(u32 uid)
+{
+	return from_kuid_munged(current_user_ns(), KUIDT_INIT(uid));
 }
 
 void nm_current_comm(char *comm16)

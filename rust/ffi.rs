@@ -10,7 +10,7 @@
     clippy::all
 )]
 use kernel::bindings::{
-    device, eventfd_ctx, module, net_device, poll_table_struct, seq_file, vm_area_struct,
+    device, eventfd_ctx, module, net_device, pid, poll_table_struct, seq_file, vm_area_struct,
 };
 
 pub const NM_NIC_ABI: u32 = 3;
@@ -372,13 +372,22 @@ unsafe extern "C" {
     pub fn nm_now(sec: *mut kernel::ffi::c_longlong, usec: *mut kernel::ffi::c_longlong);
 }
 unsafe extern "C" {
-    pub fn nm_current_tgid() -> u32_;
+    pub fn nm_current_tgid() -> *mut pid;
+}
+unsafe extern "C" {
+    pub fn nm_pid_put(pid: *mut pid);
 }
 unsafe extern "C" {
     pub fn nm_current_uid() -> u32_;
 }
 unsafe extern "C" {
     pub fn nm_current_comm(comm16: *mut kernel::ffi::c_char);
+}
+unsafe extern "C" {
+    pub fn nm_pid_seen(pid: *mut pid) -> u32_;
+}
+unsafe extern "C" {
+    pub fn nm_uid_seen(uid: u32_) -> u32_;
 }
 unsafe extern "C" {
     pub fn nm_in_compat() -> bool;

@@ -25,6 +25,10 @@ pub(crate) mod trace;
 pub(crate) mod user;
 pub(crate) mod wait;
 
+use core::ptr::NonNull;
+
+use kernel::bindings;
+
 use crate::ffi;
 
 /// Makes the module's global locks usable.
@@ -61,12 +65,49 @@ pub(crate) fn full_barrier() {
     unsafe { ffi::nm_full_barrier() };
 }
 
+/// A process that is, or was: its id, whatever number a pid namespace has for it.
+///
+/// # Invariants
+///
+/// The pointer is a `struct pid` this object holds a reference to.
+pub(crate) struct Pid(NonNull<bindings::pid>);
+
+// SAFETY: References belong to no thread.
+unsafe impl Send for Pid {}
+// SAFETY: What can be read is constant.
+unsafe impl Sync for Pid {}
+
+impl Pid {
+    /// The current process's.
+    pub(crate) fn current() -> Option<Self> {
+        // SAFETY: The current task is valid. INVARIANT: The reference comes with it.
+        NonNull::new(unsafe { ffi::nm_current_tgid() }).map(Pid)
+    }
+
+    /// Its number in the current process's namespace; 0 where it has none.
+    pub(crate) fn seen(&self) -> u32 {
+        // SAFETY: Valid by the type invariant; process context.
+        unsafe { ffi::nm_pid_seen(self.0.as_ptr()) }
+    }
+}
+
+impl Drop for Pid {
+    fn drop(&mut self) {
+        // SAFETY: The reference is this object's.
+        unsafe { ffi::nm_pid_put(self.0.as_ptr()) };
+    }
+}
+
+/// A user's number in the current process's namespace; the overflow uid where there is none.
+pub(crate) fn uid_seen(uid: u32) -> u32 {
+    // SAFETY: Process context; any number will do.
+    unsafe { ffi::nm_uid_seen(uid) }
+}
+
 /// Who is calling.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Caller {
-    /// Process id as the caller sees it.
-    pub(crate) pid: u32,
-    /// Effective user id.
+    /// Effective user id, in the initial user namespace.
     pub(crate) uid: u32,
     /// Process name, NUL-padded.
     pub(crate) comm: [u8; 16],
@@ -83,7 +124,6 @@ impl Caller {
         unsafe {
             ffi::nm_current_comm(comm.as_mut_ptr().cast());
             Caller {
-                pid: ffi::nm_current_tgid(),
                 uid: ffi::nm_current_uid(),
                 comm,
                 netns: ffi::nm_netns_cookie(),

@@ -40,7 +40,7 @@ pub(crate) fn rings(out: &SeqFile) -> Result {
             seq_print!(out, "{name} {kind} {number}: {}", state::name(status.state));
             seq_print!(out, " slots={} reg_idx={}", status.slots, status.reg_idx);
             if let Some(owner) = row.owner {
-                let (pid, uid, comm) = (owner.caller.pid, owner.caller.uid, owner.caller.comm);
+                let ((pid, uid), comm) = (owner.seen(), owner.caller.comm);
                 seq_print!(out, " comm={} pid={pid} uid={uid}", Name(comm));
                 seq_print!(out, " mem_id={} fds={}", owner.mem_id, row.fds);
             }

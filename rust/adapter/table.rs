@@ -8,15 +8,26 @@ use kernel::sync::Arc;
 
 use super::ring::{Lent, Ring, Which};
 use crate::kring::Status;
-use crate::os::Caller;
+use crate::os::{uid_seen, Caller, Pid};
 use crate::port::Port;
 
 /// A registered fd, as an owner of rings.
 pub(crate) struct Owner {
     /// Who registered.
     pub(crate) caller: Caller,
+    /// Its process.
+    pub(crate) pid: Option<Pid>,
     /// Its memory region.
     pub(crate) mem_id: u16,
+}
+
+impl Owner {
+    /// Process and user as the one who asks sees them; what its namespaces do not have is 0, or the
+    /// overflow uid.
+    pub(crate) fn seen(&self) -> (u32, u32) {
+        let pid = self.pid.as_ref().map_or(0, Pid::seen);
+        (pid, uid_seen(self.caller.uid))
+    }
 }
 
 /// A ring that fds have bound.

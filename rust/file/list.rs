@@ -119,8 +119,7 @@ fn show(entry: &mut QueueInfo, status: Status, owner: Option<Arc<Owner>>) {
     entry.nq_reg_idx = status.reg_idx;
     entry.nq_counter = status.counters;
     if let Some(owner) = owner {
-        entry.nq_pid = owner.caller.pid;
-        entry.nq_uid = owner.caller.uid;
+        (entry.nq_pid, entry.nq_uid) = owner.seen();
         entry.nq_comm = owner.caller.comm;
         entry.nq_mem_id = u32::from(owner.mem_id);
     }

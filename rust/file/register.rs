@@ -18,7 +18,7 @@ use super::File;
 use crate::adapter::{self, Owner};
 use crate::mem::registry::Lease;
 use crate::os::eopnotsupp;
-use crate::os::Caller;
+use crate::os::{Caller, Pid};
 use crate::port::name::{NameError, PortName};
 use crate::port::select::{self, SelectError};
 use crate::port::{self, Numbers, Port};
@@ -133,6 +133,7 @@ impl File {
         let nif = Nif::new(lease.clone(), dev.name(), numbers.has)?;
         let owner = Owner {
             caller,
+            pid: Pid::current(),
             mem_id: lease.id,
         };
         let port = Port::open(dev, nic, hosts, owner, self.waiters.clone())?;
