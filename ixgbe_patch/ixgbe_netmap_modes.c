@@ -60,9 +60,10 @@ bool ixgbe_netmap_busy(const struct ixgbe_adapter *adapter, const char *what)
 	}
 	if (q >= IXGBE_NETMAP_QUEUES)
 		return false;
-	netdev_warn(adapter->netdev,
-		    "%s is refused while %s queue %u is with a netmap program; end that program first ('nmq' lists who has which queue)\n",
-		    what, kind, q);
+	if (net_ratelimit())
+		netdev_warn(adapter->netdev,
+			    "%s is refused while %s queue %u is with a netmap program; end that program first ('nmq' lists who has which queue)\n",
+			    what, kind, q);
 	return true;
 }
 
@@ -73,8 +74,10 @@ bool ixgbe_netmap_has(const struct ixgbe_adapter *adapter, u32 q)
 
 	if (q >= IXGBE_NETMAP_QUEUES || (!test_bit(q, nm->out) && !test_bit(q, nm->hold)))
 		return false;
-	netdev_warn(adapter->netdev,
-		    "RX queue %u is with a netmap program; an AF_XDP socket cannot bind it\n", q);
+	if (net_ratelimit())
+		netdev_warn(adapter->netdev,
+			    "RX queue %u is with a netmap program; an AF_XDP socket cannot bind it\n",
+			    q);
 	return true;
 }
 

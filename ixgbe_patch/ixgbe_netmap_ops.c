@@ -12,7 +12,8 @@ static int ixgbe_nm_may_take(const struct ixgbe_adapter *adapter, u32 q, bool tx
 	if (adapter->netmap.gone || ixgbe_removed(adapter->hw.hw_addr))
 		return -ENODEV;
 	if (conflict) {
-		netdev_warn(adapter->netdev, "netmap cannot take a queue %s\n", conflict);
+		if (net_ratelimit())
+			netdev_warn(adapter->netdev, "netmap cannot take a queue %s\n", conflict);
 		return -EOPNOTSUPP;
 	}
 	if (q >= (tx ? adapter->num_tx_queues : adapter->num_rx_queues))
@@ -25,8 +26,9 @@ static int ixgbe_nm_may_take(const struct ixgbe_adapter *adapter, u32 q, bool tx
 	if (test_bit(q, adapter->netmap.out) || test_bit(q, adapter->netmap.hold))
 		return -EBUSY;
 	if (test_bit(q, adapter->af_xdp_zc_qps)) {
-		netdev_warn(adapter->netdev,
-			    "netmap cannot take RX queue %u: an AF_XDP socket has it\n", q);
+		if (net_ratelimit())
+			netdev_warn(adapter->netdev,
+				    "netmap cannot take RX queue %u: an AF_XDP socket has it\n", q);
 		return -EBUSY;
 	}
 	return 0;
