@@ -138,7 +138,7 @@ impl Machine<'_> {
     fn kernel_parameters(&self) -> String {
         // Warnings and worse go to the console, where they are looked for; no interface is renamed.
         format!(
-            "console=ttyS0 loglevel=5 panic=-1 net.ifnames=0 iomem=relaxed {}",
+            "console=ttyS0 loglevel=5 panic=-1 no_timer_check net.ifnames=0 iomem=relaxed {}",
             self.append
         )
     }
