@@ -8,6 +8,7 @@
 #![allow(missing_docs)] // a program: nobody links against it
 
 mod abi;
+mod actor;
 mod bpf;
 mod check;
 mod churn;

@@ -87,13 +87,15 @@ impl Mem {
 }
 
 impl Mem {
-    /// Looks for bytes in every page that can be read; (pages read, times found). Pages that
-    /// do not exist are skipped, as they would be a SIGBUS to touch.
-    pub fn search(&self, what: &[u8]) -> (u64, u64) {
+    /// Calls `f` with the place and the bytes of every page that can be read. Pages that do not
+    /// exist are skipped, as they would be a SIGBUS to touch: objects of a region that have any have
+    /// their first, and begin at multiples of 64 pages, or lie behind each other.
+    pub fn each_page(&self, mut f: impl FnMut(usize, &[u8])) {
         const PAGE: usize = 4096;
-        let (mut pages, mut hits) = (0, 0);
+        const RUN: usize = 64 * PAGE;
         let mut page = [0u8; PAGE];
-        for off in (0..self.len).step_by(PAGE) {
+        let mut off = 0;
+        while off + PAGE <= self.len {
             let local = libc::iovec {
                 iov_base: page.as_mut_ptr().cast(),
                 iov_len: PAGE,
@@ -105,10 +107,22 @@ impl Mem {
             // SAFETY: reads this process's own memory into a buffer of the length given.
             let n = unsafe { libc::process_vm_readv(libc::getpid(), &local, 1, &remote, 1, 0) };
             if n == PAGE as isize {
-                pages += 1;
-                hits += page.windows(what.len()).filter(|w| *w == what).count() as u64;
+                f(off, &page);
+                off += PAGE;
+            } else {
+                off = (off + 1).next_multiple_of(RUN);
             }
         }
+    }
+
+    /// Looks for bytes in every page that can be read; (pages read, times found).
+    pub fn search(&self, what: &[u8]) -> (u64, u64) {
+        let (mut pages, mut hits) = (0, 0);
+        self.each_page(|_, page| {
+            pages += 1;
+            let starts = page.iter().enumerate().filter(|(_, b)| **b == what[0]);
+            hits += starts.filter(|(i, _)| page[*i..].starts_with(what)).count() as u64;
+        });
         (pages, hits)
     }
 }

@@ -2,6 +2,7 @@
 //! The parts this binary plays in other processes (see [`crate::helper`]).
 
 use crate::abi::{Register, NIC_SW, NO_RINGS};
+use crate::actor;
 use crate::check::{Errno, Sys};
 use crate::churn;
 use crate::fd::{one_rx, Fd};
@@ -19,6 +20,7 @@ use std::time::Duration;
 pub fn play(part: &[String]) -> Result<()> {
     let num = |i: usize| -> Result<u32> { Ok(part.get(i).context("argument missing")?.parse()?) };
     match part[0].as_str() {
+        "actor" => actor::play(),
         "hold" => hold(num(1)?),
         "hold-as" => {
             become_user(num(1)?)?;
@@ -61,7 +63,8 @@ pub fn play(part: &[String]) -> Result<()> {
     }
 }
 
-fn say(line: &str) -> Result<()> {
+/// A line for the test.
+pub fn say(line: &str) -> Result<()> {
     println!("{line}");
     std::io::stdout().flush()?;
     Ok(())
@@ -225,7 +228,7 @@ fn drop_net_admin() -> Result<()> {
 }
 
 /// Changes the low word of each of the three sets.
-fn set_caps(change: impl Fn(u32) -> u32) -> Result<()> {
+pub fn set_caps(change: impl Fn(u32) -> u32) -> Result<()> {
     const VERSION_3: u32 = 0x2008_0522;
     let mut header = [VERSION_3, 0];
     // effective, permitted, inheritable; low words, then high words

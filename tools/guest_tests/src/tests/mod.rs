@@ -14,6 +14,7 @@ pub mod abi_sync;
 pub mod bridge;
 pub mod bridge_tools;
 pub mod compat;
+pub mod containers;
 pub mod counters;
 pub mod csb;
 pub mod data_buffers;
@@ -58,6 +59,7 @@ pub mod queues_owner;
 pub mod queues_rest;
 pub mod queues_traffic;
 pub mod regions;
+pub mod rights;
 pub mod rust_crate;
 pub mod share;
 pub mod tools;
@@ -176,6 +178,8 @@ pub fn all() -> Vec<&'static Test> {
         regions::TESTS,
         memory::TESTS,
         failnth::TESTS,
+        rights::TESTS,
+        containers::TESTS,
         meta::TESTS,
         counters::TESTS,
         programs::TESTS,
