@@ -61,6 +61,7 @@ pub mod queues_traffic;
 pub mod regions;
 pub mod rights;
 pub mod rust_crate;
+pub mod security;
 pub mod share;
 pub mod tools;
 pub mod tx;
@@ -180,6 +181,7 @@ pub fn all() -> Vec<&'static Test> {
         failnth::TESTS,
         rights::TESTS,
         containers::TESTS,
+        security::TESTS,
         meta::TESTS,
         counters::TESTS,
         programs::TESTS,
