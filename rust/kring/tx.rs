@@ -11,9 +11,9 @@
 //! while it is still being sent, which harms nothing but the frame of the program that did so.
 
 mod client;
-mod indices;
+pub(crate) mod indices;
 mod others;
-mod packet;
+pub(crate) mod packet;
 mod sync;
 
 use kernel::error::Result;

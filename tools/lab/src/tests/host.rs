@@ -18,6 +18,7 @@ const SCRIPTS: &[&str] = &[
     "ixgbe_patch/test",
     "tools/root/test/run",
     "tools/examples/check",
+    "tools/fuzz/run",
 ];
 
 pub fn run(args: &TestArgs, tally: &mut Tally) -> Result<()> {

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Locks, reference counts, waiting.
+//!
+//! Under `cfg(loom)` all of it is loom's, so that a model checker sees every step.
+
+pub mod atomic;
+pub mod lock;
+pub mod lockdep;
+pub mod poll;
+
+#[cfg(loom)]
+pub(crate) use loom::sync as raw;
+#[cfg(not(loom))]
+pub(crate) use std::sync as raw;
+
+pub use crate::{global_lock, new_condvar, new_mutex, new_poll_condvar};
+pub use lock::{CondVar, GlobalMutex, Mutex};
+
+use core::ops::Deref;
+use std::sync::Arc as Counted;
+
+use crate::alloc::{may, Flags};
+use crate::error::{Error, Result};
+use crate::init::PinInit;
+use crate::types::ForeignOwnable;
+
+/// A counted reference.
+pub struct Arc<T>(Counted<T>);
+
+impl<T> Arc<T> {
+    /// To a new value.
+    ///
+    /// # Errors
+    ///
+    /// No memory.
+    pub fn new(value: T, _flags: Flags) -> Result<Self, crate::alloc::AllocError> {
+        may()?;
+        Ok(Arc(Counted::new(value)))
+    }
+
+    /// To a value that `init` makes.
+    ///
+    /// # Errors
+    ///
+    /// No memory, or its own.
+    pub fn pin_init<E>(init: impl PinInit<T, E>, _flags: Flags) -> Result<Self>
+    where
+        Error: From<E>,
+    {
+        may()?;
+        Ok(Arc(Counted::new(init.build()?)))
+    }
+
+    /// Is it the same value?
+    pub fn ptr_eq(this: &Self, other: &Self) -> bool {
+        Counted::ptr_eq(&this.0, &other.0)
+    }
+
+    /// Where the value is.
+    pub fn as_ptr(this: &Self) -> *const T {
+        Counted::as_ptr(&this.0)
+    }
+}
+
+impl<T> Clone for Arc<T> {
+    fn clone(&self) -> Self {
+        Arc(self.0.clone())
+    }
+}
+
+impl<T> Deref for Arc<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// A reference that is counted by somebody else.
+pub struct ArcBorrow<'a, T>(&'a T);
+
+impl<T> Clone for ArcBorrow<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for ArcBorrow<'_, T> {}
+
+impl<T> Deref for ArcBorrow<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0
+    }
+}
+
+impl<T: 'static> ForeignOwnable for Arc<T> {
+    type Borrowed<'a> = ArcBorrow<'a, T>;
+
+    fn into_foreign(self) -> *mut core::ffi::c_void {
+        Counted::into_raw(self.0).cast_mut().cast()
+    }
+
+    unsafe fn from_foreign(at: *mut core::ffi::c_void) -> Self {
+        // SAFETY: From `into_foreign` by the caller's promise.
+        Arc(unsafe { Counted::from_raw(at.cast_const().cast()) })
+    }
+
+    unsafe fn borrow<'a>(at: *mut core::ffi::c_void) -> ArcBorrow<'a, T> {
+        // SAFETY: As above; not taken back meanwhile.
+        ArcBorrow(unsafe { &*at.cast_const().cast() })
+    }
+}

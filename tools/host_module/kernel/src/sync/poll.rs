@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Wait queues of files, and those who poll them.
+
+use core::marker::PhantomData;
+use std::sync::Arc;
+
+use super::raw::{Condvar, Mutex};
+use crate::bindings::poll_table_struct;
+use crate::fs::File;
+
+/// A thread in poll().
+#[derive(Default)]
+pub struct Waiter {
+    woken: Mutex<bool>,
+    change: Condvar,
+}
+
+impl Waiter {
+    /// Wakes it.
+    pub fn wake(&self) {
+        *self.woken.lock().unwrap_or_else(|e| e.into_inner()) = true;
+        self.change.notify_all();
+    }
+
+    /// Sleeps until it is woken, if it was not since the last time.
+    pub fn wait(&self) {
+        let mut woken = self.woken.lock().unwrap_or_else(|e| e.into_inner());
+        while !*woken {
+            woken = self.change.wait(woken).unwrap_or_else(|e| e.into_inner());
+        }
+        *woken = false;
+    }
+
+    /// Was it woken since the last time?
+    pub fn take(&self) -> bool {
+        let mut woken = self.woken.lock().unwrap_or_else(|e| e.into_inner());
+        core::mem::take(&mut woken)
+    }
+}
+
+/// A wait queue.
+#[derive(Default)]
+pub struct PollCondVar(Mutex<Vec<Arc<Waiter>>>);
+
+impl PollCondVar {
+    /// Wakes all.
+    pub fn notify_all(&self) {
+        let waiters = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        waiters.iter().for_each(|w| w.wake());
+    }
+
+    fn add(&self, waiter: &Arc<Waiter>) {
+        let mut waiters = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        // Those whose poll() has ended.
+        waiters.retain(|w| Arc::strong_count(w) > 1);
+        if !waiters.iter().any(|w| Arc::ptr_eq(w, waiter)) {
+            waiters.push(waiter.clone());
+        }
+    }
+}
+
+/// A wait queue with a class.
+#[macro_export]
+macro_rules! new_poll_condvar {
+    ($name:expr) => {
+        $crate::init::by(|| {
+            Ok::<_, ::core::convert::Infallible>($crate::sync::poll::PollCondVar::default())
+        })
+    };
+}
+
+/// Whom the files that are polled will wake.
+pub struct PollTable<'a>(*mut poll_table_struct, PhantomData<&'a ()>);
+
+impl PollTable<'_> {
+    /// The one behind a C pointer, which may be null.
+    ///
+    /// # Safety
+    ///
+    /// Null or valid as long as this.
+    pub unsafe fn from_raw<'a>(table: *mut poll_table_struct) -> PollTable<'a> {
+        PollTable(table, PhantomData)
+    }
+
+    /// The caller will be woken with `queue`.
+    pub fn register_wait(&self, _file: &File, queue: &PollCondVar) {
+        // SAFETY: Null or valid, as promised in `from_raw`.
+        if let Some(waiter) = unsafe { self.0.as_ref() }.and_then(|t| t.waiter.as_ref()) {
+            queue.add(waiter);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+../../../rust/kring.rs
