@@ -15,6 +15,9 @@ use anyhow::{bail, Result};
 /// How often the guest is booted anew after a test took it down.
 const REBOOTS: usize = 5;
 
+/// What `nm_test` ends with when not even the state tests start from can be reached.
+const COULD_NOT_START: i32 = 2;
+
 /// Cards the tests need.
 const CARDS: usize = 2;
 
@@ -54,9 +57,12 @@ pub fn run(
             return Ok(());
         }
         let mut ktap = KtapReader::new(part, args.verbose);
-        let command = format!("{nm_test} {}", wanted.join(" "));
+        let command = format!("{nm_test} {} 2>&1", wanted.join(" "));
         let status = vm.stream(&command, |text| ktap.take(text, args, tally))?;
         console_trouble(&mut vm, part, tally);
+        if status == COULD_NOT_START {
+            bail!("nm_test could not start: {}", ktap.diagnostics.join("\n"));
+        }
         wanted.retain(|name| !ktap.done.contains(name));
         if wanted.is_empty() {
             ktap.end(status, tally);
