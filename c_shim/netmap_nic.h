@@ -34,7 +34,7 @@ struct module;
 struct sk_buff;
 
 /* Changed with every change of a structure or rule below. */
-#define NM_NIC_ABI 3
+#define NM_NIC_ABI 4
 
 /**
  * struct nm_nic_port - what a port looks like now; filled by ops->info()
@@ -87,12 +87,19 @@ struct nm_nic_ring {
  *	and none is under way when stop() is called; it looks at @desc.
  * @gone: the device goes away; after it returns the driver forgets @priv and
  *	the core never calls give_rx() for it.  stop() came before.  May sleep.
+ * @released: a queue for which give_rx() or give_tx() has said EIO is known to be
+ *	stopped now, after a reset: the hardware uses nothing of the core's any more.
+ *	Under rtnl, after the last other call; the driver forgets @priv.  May sleep.
+ * @owner: the core's module; the driver keeps it from being unloaded from that EIO
+ *	until released() has returned
  */
 struct nm_nic_client {
 	int (*start)(void *priv, const struct nm_nic_ring *ring);
 	void (*stop)(void *priv);
 	void (*irq)(void *priv);
 	void (*gone)(void *priv);
+	void (*released)(void *priv);
+	struct module *owner;
 };
 
 /**
@@ -118,7 +125,7 @@ struct nm_nic_xmit {
  *	the driver says which in the log), EIO the queue did not stop and is the
  *	kernel's again, or client->start()'s errno.  Nothing has changed then.
  * @give_rx: give queue @q back.  0, or EIO: the hardware did not stop the
- *	queue, its memory must be kept for ever.
+ *	queue, its memory must be kept until client->released(), which may never come.
  * @take_tx: put a spare hardware queue behind TX ring @q.  Errors as take_rx;
  *	ENOSPC: the card has no spare queue left.  The kernel's TX queues go on.
  * @give_tx: end that.  0, or EIO as give_rx.

@@ -222,6 +222,28 @@ expression N;
  ...>
  }
 
+@ was_reset @
+identifier adapter;
+@@
+ ixgbe_down(...)
+ {
+ <...
++ixgbe_netmap_was_reset(adapter); /* netmap hook: was-reset */
+ ixgbe_clean_all_tx_rings(adapter);
+ ...>
+ }
+
+@ check_hang @
+identifier adapter, eics;
+@@
+ ixgbe_check_hang_subtask(...)
+ {
+ <...
++ixgbe_netmap_check_hang(adapter); /* netmap hook: check-hang */
+ ixgbe_irq_rearm_queues(adapter, eics);
+ ...>
+ }
+
 @ up @
 identifier adapter;
 @@
@@ -239,7 +261,7 @@ identifier adapter;
  ixgbe_open(...)
  {
  <...
-+ixgbe_netmap_down(adapter); /* netmap hook: open-fails */
++ixgbe_netmap_open_failed(adapter); /* netmap hook: open-fails */
  ixgbe_free_all_rx_resources(adapter);
  ...>
  }

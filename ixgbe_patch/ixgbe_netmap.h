@@ -59,7 +59,8 @@ struct ixgbe_netmap_count {
  * @skip: NAPI leaves the ring alone; cleared only when the kernel's buffers are in
  * @user: the next programming of the ring is for the core
  * @run: the core has the ring, its vector is reported
- * @stuck: the hardware did not stop the queue; nobody's until the port is reset
+ * @stuck: the hardware did not stop the queue; nobody's until a reset has
+ * @kept: of those, the core keeps its memory and waits for client->released()
  * @gone: the port goes away, nothing is taken any more
  * @reta_made: @reta is what the last reset has put into the redirection table
  * @reta: the redirection table without the queues that were out then
@@ -69,6 +70,7 @@ struct ixgbe_netmap_count {
  * @spare: the hardware queue behind netmap's TX ring; NULL: there is none; changed
  *	under rtnl
  * @sent: what netmap's TX rings have sent
+ * @cut: bus mastering is off, as not even a reset has stopped a queue
  * @xmit: where the kernel's own packets go instead of the hardware; NULL: nowhere else;
  *	changed under rtnl
  * @xmit_priv: its argument, valid while @xmit is set
@@ -80,7 +82,8 @@ struct ixgbe_netmap_count {
  *	running             out hold skip user run
  *	down, comes back    out hold skip user
  *	lent to the kernel  out			(the core could not start it)
- *	stuck               hold skip stuck
+ *	did not stop        hold skip stuck
+ *	nor in a reset      out hold skip user stuck	(until given, or the next reset)
  */
 struct ixgbe_netmap {
 	DECLARE_BITMAP(out, IXGBE_NETMAP_QUEUES);
@@ -89,7 +92,9 @@ struct ixgbe_netmap {
 	DECLARE_BITMAP(user, IXGBE_NETMAP_QUEUES);
 	DECLARE_BITMAP(run, IXGBE_NETMAP_QUEUES);
 	DECLARE_BITMAP(stuck, IXGBE_NETMAP_QUEUES);
+	DECLARE_BITMAP(kept, IXGBE_NETMAP_QUEUES);
 	bool gone;
+	bool cut;
 	bool reta_made;
 	u8 reta[IXGBE_NETMAP_RETA];
 	struct ixgbe_netmap_queue queue[IXGBE_NETMAP_QUEUES];
@@ -124,6 +129,9 @@ void ixgbe_netmap_reta(struct ixgbe_adapter *adapter);
 
 /* Life cycle. */
 void ixgbe_netmap_down(struct ixgbe_adapter *adapter);
+void ixgbe_netmap_was_reset(struct ixgbe_adapter *adapter);
+void ixgbe_netmap_open_failed(struct ixgbe_adapter *adapter);
+void ixgbe_netmap_check_hang(struct ixgbe_adapter *adapter);
 void ixgbe_netmap_up(struct ixgbe_adapter *adapter);
 void ixgbe_netmap_gone(struct ixgbe_adapter *adapter);
 

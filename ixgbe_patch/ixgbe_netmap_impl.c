@@ -7,9 +7,9 @@
  * file's own steps (stop a ring, clean it, program it).  It holds the hooks that
  * keep the rest of the driver off a queue that is out.  _modes.c says what cannot be
  * mixed with that; _spare.c and _tx.c have the TX queues, _divert.c the kernel's own
- * transmissions, _stats.c counters and timestamps; _ops.c, included last, takes and
- * gives RX queues and is what the core calls.  The states of a queue are in
- * ixgbe_netmap.h.  take, give, down and gone run under rtnl.
+ * transmissions, _stuck.c what does not stop, _stats.c counters and timestamps; _ops.c,
+ * included last, takes and gives RX queues and is what the core calls.  The states of a
+ * queue are in ixgbe_netmap.h.  take, give, down and gone run under rtnl.
  */
 #include "netmap_nic.h"
 
@@ -53,15 +53,31 @@ static void ixgbe_nm_kick(struct ixgbe_adapter *adapter, const struct ixgbe_ring
 		ixgbe_irq_rearm_queues(adapter, BIT_ULL(ring->q_vector->v_idx));
 }
 
+/*
+ * A card that answers no more may go on writing to memory: do not let it.  Nobody looks
+ * at what it does otherwise, and probing it again or resetting its slot undoes this.
+ */
+static void ixgbe_nm_cut_off(struct ixgbe_adapter *adapter)
+{
+	pci_clear_master(adapter->pdev);
+	usleep_range(100, 200);	/* what is under way ends */
+}
+
 /* Stop a queue in hardware.  0: it is stopped and none of its DMA is under way. */
 static int ixgbe_nm_halt(struct ixgbe_adapter *adapter, struct ixgbe_ring *ring)
 {
 	struct ixgbe_hw *hw = &adapter->hw;
 
+	u32 rxdctl = 0;
+
 	ixgbe_disable_rxr_hw(adapter, ring);
-	if (ixgbe_removed(hw->hw_addr))
+	if (!ixgbe_removed(hw->hw_addr))
+		rxdctl = IXGBE_READ_REG(hw, IXGBE_RXDCTL(ring->reg_idx));
+	if (ixgbe_removed(hw->hw_addr)) {
+		ixgbe_nm_cut_off(adapter);
 		return 0;
-	if (IXGBE_READ_REG(hw, IXGBE_RXDCTL(ring->reg_idx)) & IXGBE_RXDCTL_ENABLE)
+	}
+	if (rxdctl & IXGBE_RXDCTL_ENABLE)
 		return -EIO;
 
 	/* 82599 data sheet 4.6.7.1: wait 100 us more before memory is released */
@@ -88,6 +104,7 @@ static bool ixgbe_nm_tx_out(const struct ixgbe_adapter *adapter, u32 q);
 #include "ixgbe_netmap_spare.c"
 #include "ixgbe_netmap_tx.c"
 #include "ixgbe_netmap_divert.c"
+#include "ixgbe_netmap_stuck.c"
 
 /* ---- hooks: the receive path ---------------------------------------------------- */
 
@@ -140,14 +157,6 @@ void ixgbe_netmap_rx_regs(struct ixgbe_adapter *adapter, struct ixgbe_ring *ring
 		*rxdctl &= ~IXGBE_RXDCTL_VME;
 		if (adapter->netdev->features & NETIF_F_HW_VLAN_CTAG_RX)
 			*rxdctl |= IXGBE_RXDCTL_VME;
-		/* a queue that did not stop is stopped by the reset that led here */
-		if (test_and_clear_bit(q, nm->stuck)) {
-			clear_bit(q, nm->skip);
-			ixgbe_nm_hold(adapter, q, false);
-			netdev_info(adapter->netdev,
-				    "RX queue %d was stopped by a reset and is the kernel's again\n",
-				    q);
-		}
 		return;
 	}
 
@@ -201,7 +210,12 @@ bool ixgbe_netmap_rx_fill(struct ixgbe_adapter *adapter, struct ixgbe_ring *ring
 	int q = ixgbe_nm_index(adapter, ring);
 	int err;
 
-	if (q < 0 || !test_bit(q, nm->user))
+	if (q < 0)
+		return false;
+	/* not even a reset has stopped it: it gets no buffers, of whomever */
+	if (test_bit(q, nm->stuck))
+		return true;
+	if (!test_bit(q, nm->user))
 		return false;
 
 	err = ixgbe_nm_conflict(adapter) ? -EOPNOTSUPP : ixgbe_nm_start(adapter, ring, q);
@@ -278,10 +292,9 @@ void ixgbe_netmap_reta(struct ixgbe_adapter *adapter)
 /* ---- hooks: life cycle ---------------------------------------------------------- */
 
 /*
- * From ixgbe_down, which everything that rebuilds or frees rings goes through, and
- * from ixgbe_open where it fails after the rings were started.  The core leaves its
- * rings, and gets them again from ixgbe_netmap_rx_fill; a queue that was lent to the
- * kernel is asked for again then.
+ * From ixgbe_down, which everything that rebuilds or frees rings goes through.  The
+ * core leaves its rings, and gets them again from ixgbe_netmap_rx_fill; a queue that was
+ * lent to the kernel is asked for again then.
  */
 void ixgbe_netmap_down(struct ixgbe_adapter *adapter)
 {

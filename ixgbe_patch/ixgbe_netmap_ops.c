@@ -130,6 +130,11 @@ static int ixgbe_nm_give(struct ixgbe_adapter *adapter, u32 q)
 	struct ixgbe_netmap *nm = &adapter->netmap;
 	struct ixgbe_ring *ring;
 
+	if (test_bit(q, nm->stuck)) {	/* the last reset did not stop it */
+		clear_bit(q, nm->user);
+		clear_bit(q, nm->out);
+		return -EIO;
+	}
 	if (!test_and_clear_bit(q, nm->run)) {
 		/* lent to the kernel already, or down: the next rebuild is the kernel's */
 		clear_bit(q, nm->user);
@@ -149,7 +154,7 @@ static int ixgbe_nm_give(struct ixgbe_adapter *adapter, u32 q)
 	if (ixgbe_nm_halt(adapter, ring)) {
 		set_bit(q, nm->stuck);
 		netdev_err(adapter->netdev,
-			   "RX queue %u did not stop; nobody can use it until the port is reset ('ip link set %s down', then up)\n",
+			   "RX queue %u did not stop; its memory is kept and nobody can use it until the port is reset ('ip link set %s down', then up)\n",
 			   q, netdev_name(adapter->netdev));
 		return -EIO;
 	}
@@ -185,12 +190,14 @@ void ixgbe_netmap_gone(struct ixgbe_adapter *adapter)
 	/* closing resets the port, which stops what would not stop alone */
 	if (stuck || !bitmap_empty(nm->stuck, IXGBE_NETMAP_QUEUES))
 		dev_close(adapter->netdev);
-	ixgbe_nm_tx_free_all(adapter);
 
+	/* what runs on all the same the core will ask for, to hear EIO */
 	for_each_set_bit(q, was, IXGBE_NETMAP_QUEUES)
-		nm->queue[q].client->gone(nm->queue[q].priv);
+		if (!test_bit(q, nm->stuck))
+			nm->queue[q].client->gone(nm->queue[q].priv);
 	for_each_set_bit(q, tx_was, IXGBE_NETMAP_QUEUES)
-		nm->tx_queue[q].client->gone(nm->tx_queue[q].priv);
+		if (!nm->spare[q])
+			nm->tx_queue[q].client->gone(nm->tx_queue[q].priv);
 	rtnl_unlock();
 }
 
@@ -252,11 +259,20 @@ static int ixgbe_nm_give_rx(struct net_device *dev, u32 q)
 	int err;
 
 	ASSERT_RTNL();
-	if (q >= IXGBE_NETMAP_QUEUES || !test_bit(q, adapter->netmap.out))
+	if (q >= IXGBE_NETMAP_QUEUES)
 		return -ENOENT;
+	if (!test_bit(q, adapter->netmap.out)) {
+		/* from ixgbe_netmap_gone() until the core has heard of it */
+		if (!test_bit(q, adapter->netmap.stuck))
+			return -ENOENT;
+		ixgbe_nm_keep(adapter, q);
+		return -EIO;
+	}
 	ixgbe_nm_lock(adapter);
 	err = ixgbe_nm_give(adapter, q);
 	ixgbe_nm_unlock(adapter);
+	if (err == -EIO)
+		ixgbe_nm_keep(adapter, q);
 	return err;
 }
 
@@ -284,6 +300,8 @@ static int ixgbe_nm_give_tx(struct net_device *dev, u32 q)
 	ixgbe_nm_lock(adapter);
 	err = ixgbe_nm_tx_give(adapter, q);
 	ixgbe_nm_unlock(adapter);
+	if (err == -EIO)
+		ixgbe_nm_tx_keep(adapter, q);
 	return err;
 }
 

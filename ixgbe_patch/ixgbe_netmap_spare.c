@@ -22,8 +22,13 @@
  * @head: where the hardware writes its head index to; in the same memory as the
  *	descriptors, behind them
  * @size: of that memory
- * @on: programmed and perhaps enabled; a reset ends it
- * @stuck: the hardware did not stop it; memory stays until a reset has
+ * @on: programmed and perhaps enabled, until it is known to be stopped
+ * @out: with the core
+ * @kept: not any more, but the core keeps its memory and waits for client->released()
+ * @seen: its head at the last look for hangs
+ * @still: looks since it has moved
+ *
+ * One that is neither with the core nor stopped is stuck, and nobody's.
  */
 struct ixgbe_netmap_spare {
 	struct ixgbe_netmap_count *sent;
@@ -31,7 +36,10 @@ struct ixgbe_netmap_spare {
 	u32 *head;
 	size_t size;
 	bool on;
-	bool stuck;
+	bool out;
+	bool kept;
+	u32 seen;
+	u32 still;
 };
 
 /* ---- memory --------------------------------------------------------------------- */
@@ -85,13 +93,17 @@ static bool ixgbe_nm_tx_room(const struct ixgbe_adapter *adapter, u32 q)
 static int ixgbe_nm_tx_halt(struct ixgbe_adapter *adapter, struct ixgbe_ring *ring)
 {
 	struct ixgbe_hw *hw = &adapter->hw;
+	u32 txdctl = 0;
 
-	if (ixgbe_removed(hw->hw_addr))
+	if (!ixgbe_removed(hw->hw_addr))
+		ixgbe_disable_txr_hw(adapter, ring);
+	if (!ixgbe_removed(hw->hw_addr))
+		txdctl = IXGBE_READ_REG(hw, IXGBE_TXDCTL(ring->reg_idx));
+	if (ixgbe_removed(hw->hw_addr)) {
+		ixgbe_nm_cut_off(adapter);
 		return 0;
-	ixgbe_disable_txr_hw(adapter, ring);
-	if (ixgbe_removed(hw->hw_addr))
-		return 0;
-	if (IXGBE_READ_REG(hw, IXGBE_TXDCTL(ring->reg_idx)) & IXGBE_TXDCTL_ENABLE)
+	}
+	if (txdctl & IXGBE_TXDCTL_ENABLE)
 		return -EIO;
 
 	IXGBE_WRITE_REG(hw, IXGBE_TDWBAL(ring->reg_idx), 0);
@@ -112,6 +124,7 @@ static int ixgbe_nm_tx_program(struct ixgbe_adapter *adapter, struct ixgbe_netma
 
 	memset(ring->desc, 0, spare->size);
 	spare->on = true;
+	spare->still = 0;
 
 	IXGBE_WRITE_REG(hw, IXGBE_TXDCTL(reg), 0);
 	IXGBE_WRITE_FLUSH(hw);

@@ -76,7 +76,7 @@ static void ixgbe_nm_tx_stop(struct ixgbe_adapter *adapter, const unsigned long 
 /* Is the TX ring with the core?  (One that is stuck is with nobody.) */
 static bool ixgbe_nm_tx_out(const struct ixgbe_adapter *adapter, u32 q)
 {
-	return adapter->netmap.spare[q] && !adapter->netmap.spare[q]->stuck;
+	return adapter->netmap.spare[q] && adapter->netmap.spare[q]->out;
 }
 
 /* The part of ixgbe_nm_may_take() that is about TX. */
@@ -96,9 +96,8 @@ static int ixgbe_nm_tx_may_take(const struct ixgbe_adapter *adapter, u32 q)
 /* The hardware did not stop a spare: keep its memory, say so. */
 static int ixgbe_nm_tx_stuck(struct ixgbe_adapter *adapter, struct ixgbe_netmap_spare *spare)
 {
-	spare->stuck = true;
 	netdev_err(adapter->netdev,
-		   "spare TX queue %u did not stop; TX ring %u cannot be used until the port is reset ('ip link set %s down', then up)\n",
+		   "spare TX queue %u did not stop; its memory is kept and TX ring %u cannot be used until the port is reset ('ip link set %s down', then up)\n",
 		   spare->ring.reg_idx, spare->ring.queue_index, netdev_name(adapter->netdev));
 	return -EIO;
 }
@@ -119,8 +118,10 @@ static int ixgbe_nm_tx_take(struct ixgbe_adapter *adapter, u32 q,
 	err = ixgbe_nm_tx_program(adapter, spare);
 	if (!err)
 		err = ixgbe_nm_tx_start(adapter, spare);
-	if (!err)
+	if (!err) {
+		spare->out = true;
 		return 0;
+	}
 
 	/* nothing was sent, so a queue that does not stop has no buffer of the core */
 	if (ixgbe_nm_tx_halt(adapter, &spare->ring)) {
@@ -138,9 +139,13 @@ static int ixgbe_nm_tx_give(struct ixgbe_adapter *adapter, u32 q)
 	struct ixgbe_netmap *nm = &adapter->netmap;
 	struct ixgbe_netmap_spare *spare;
 
-	if (q >= IXGBE_NETMAP_QUEUES || !ixgbe_nm_tx_out(adapter, q))
+	if (q >= IXGBE_NETMAP_QUEUES || !nm->spare[q] || nm->spare[q]->kept)
 		return -ENOENT;
 	spare = nm->spare[q];
+	/* from ixgbe_netmap_gone() until the core has heard of it */
+	if (!spare->out)
+		return -EIO;
+	spare->out = false;
 
 	if (test_bit(q, nm->tx_run)) {
 		ixgbe_nm_tx_drain(adapter, spare);
@@ -176,11 +181,10 @@ static void ixgbe_nm_tx_down(struct ixgbe_adapter *adapter)
 			continue;
 		IXGBE_WRITE_REG(&adapter->hw, IXGBE_TXDCTL(spare->ring.reg_idx),
 				IXGBE_TXDCTL_SWFLSH);
-		spare->on = false;
 	}
 }
 
-/* The port was reset and is up: the spares run again, those that were stuck are free. */
+/* The port was reset and is up: the spares run again. */
 static void ixgbe_nm_tx_up(struct ixgbe_adapter *adapter)
 {
 	struct ixgbe_netmap *nm = &adapter->netmap;
@@ -190,17 +194,12 @@ static void ixgbe_nm_tx_up(struct ixgbe_adapter *adapter)
 
 	for (q = 0; q < IXGBE_NETMAP_QUEUES; q++) {
 		spare = nm->spare[q];
-		if (!spare)
+		if (!spare || !spare->out)
 			continue;
-		if (spare->stuck) {
-			nm->spare[q] = NULL;
-			ixgbe_nm_tx_free(spare);
-			netdev_info(adapter->netdev,
-				    "TX ring %u was stopped by a reset and can be used again\n", q);
-			continue;
-		}
 		/* resuming may find fewer vectors or other queues */
-		if (ixgbe_nm_conflict(adapter))
+		if (spare->on)
+			err = -EIO;	/* not even the reset has stopped it */
+		else if (ixgbe_nm_conflict(adapter))
 			err = -EOPNOTSUPP;
 		else if (q >= adapter->num_tx_queues || !ixgbe_nm_tx_room(adapter, q))
 			err = -ENOSPC;
@@ -231,15 +230,43 @@ static bool ixgbe_nm_tx_give_all(struct ixgbe_adapter *adapter, unsigned long *w
 	return stuck;
 }
 
-/* The port was closed, which has reset it: free what was stuck. */
-static void ixgbe_nm_tx_free_all(struct ixgbe_adapter *adapter)
+/* ---- hangs ---------------------------------------------------------------------- */
+
+/* Looks without progress after which the log says so; there is one every two seconds. */
+#define IXGBE_NM_STILL 3
+
+/*
+ * From ixgbe_check_hang_subtask.  The driver looks after the kernel's queues; a spare
+ * that has packets to send and does not is only reported: a reset costs all queues their
+ * traffic, and it may be the peer's PAUSE frames.
+ */
+void ixgbe_netmap_check_hang(struct ixgbe_adapter *adapter)
 {
 	struct ixgbe_netmap *nm = &adapter->netmap;
-	u32 q;
+	struct ixgbe_hw *hw = &adapter->hw;
+	struct ixgbe_netmap_spare *spare;
+	u32 q, head, tail;
 
-	for (q = 0; q < IXGBE_NETMAP_QUEUES; q++) {
-		if (nm->spare[q])
-			ixgbe_nm_tx_free(nm->spare[q]);
-		nm->spare[q] = NULL;
+	if (bitmap_empty(nm->tx_run, IXGBE_NETMAP_QUEUES) ||
+	    !netif_carrier_ok(adapter->netdev) || !rtnl_trylock())
+		return;
+	for_each_set_bit(q, nm->tx_run, IXGBE_NETMAP_QUEUES) {
+		spare = nm->spare[q];
+		head = IXGBE_READ_REG(hw, IXGBE_TDH(spare->ring.reg_idx));
+		tail = IXGBE_READ_REG(hw, IXGBE_TDT(spare->ring.reg_idx));
+		if (ixgbe_removed(hw->hw_addr))
+			break;
+		if (head == tail || head != spare->seen) {
+			if (spare->still >= IXGBE_NM_STILL)
+				netdev_info(adapter->netdev, "TX ring %u sends again\n", q);
+			spare->still = 0;
+		} else if (++spare->still == IXGBE_NM_STILL) {
+			netdev_err(adapter->netdev,
+				   "TX ring %u of a netmap program has sent nothing for %d s (spare queue %u, TDH %u, TDT %u): the peer pauses it, or it hangs; 'ethtool -r %s' resets the port\n",
+				   q, 2 * IXGBE_NM_STILL, spare->ring.reg_idx, head, tail,
+				   netdev_name(adapter->netdev));
+		}
+		spare->seen = head;
 	}
+	rtnl_unlock();
 }

@@ -108,6 +108,14 @@ pub(crate) fn interface_gone(dev: *const bindings::net_device) {
     }
 }
 
+/// A ring that did not stop has stopped after all: its entries go, and its memory with them. rtnl is
+/// held by the driver.
+pub(crate) fn forget_released() {
+    for adapter in ADAPTERS.lock().iter() {
+        adapter.table.lock().forget_released();
+    }
+}
+
 impl Adapter {
     /// Enters a port into the adapter of `dev`, which is made if this is the first; `hosts`: host TX
     /// and RX rings it has then.
@@ -270,10 +278,9 @@ impl Adapter {
                 bound.ring.set_state(state::STUCK);
                 let (kind, number) = bound.which.words();
                 pr_err!(
-                    "{kind} {number} did not stop: its memory is kept until reboot; reset the card\n"
+                    "{kind} {number} did not stop: its memory is kept until a reset of the port has stopped it\n"
                 );
-                // The driver still knows of the queue, so it must not be unloaded either.
-                core::mem::forget(self.nic.clone());
+                // The ring holds the driver, too, and what is left of the loan holds the ring.
                 self.table.lock().stuck(bound);
                 return Err(e);
             }

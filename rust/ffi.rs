@@ -13,7 +13,7 @@ use kernel::bindings::{
     device, eventfd_ctx, module, net_device, pid, poll_table_struct, seq_file, vm_area_struct,
 };
 
-pub const NM_NIC_ABI: u32 = 3;
+pub const NM_NIC_ABI: u32 = 4;
 pub type u32_ = kernel::ffi::c_uint;
 pub type u64_ = kernel::ffi::c_ulonglong;
 #[repr(C)]
@@ -53,6 +53,8 @@ pub struct nm_nic_client {
     pub stop: ::core::option::Option<unsafe extern "C" fn(priv_: *mut kernel::ffi::c_void)>,
     pub irq: ::core::option::Option<unsafe extern "C" fn(priv_: *mut kernel::ffi::c_void)>,
     pub gone: ::core::option::Option<unsafe extern "C" fn(priv_: *mut kernel::ffi::c_void)>,
+    pub released: ::core::option::Option<unsafe extern "C" fn(priv_: *mut kernel::ffi::c_void)>,
+    pub owner: *mut module,
 }
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]

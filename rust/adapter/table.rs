@@ -10,6 +10,7 @@ use super::ring::{Lent, Ring, Which};
 use crate::kring::Status;
 use crate::os::{uid_seen, Caller, Pid};
 use crate::port::Port;
+use crate::uapi::ext::state;
 
 /// A registered fd, as an owner of rings.
 pub(crate) struct Owner {
@@ -159,6 +160,11 @@ impl Table {
     /// Remembers a ring that did not stop, for the listing; without memory for it the log has to do.
     pub(super) fn stuck(&mut self, bound: Bound) {
         let _ = self.stuck.push(bound, GFP_KERNEL);
+    }
+
+    /// Forgets the rings that have stopped since.
+    pub(super) fn forget_released(&mut self) {
+        self.stuck.retain(|b| b.ring.status().state == state::STUCK);
     }
 
     /// A ring's numbers and who has it first, for the listing.

@@ -83,6 +83,8 @@ pub(crate) trait NicClient: Send + Sync + 'static {
     fn gone(&self);
     /// Has [`NicClient::gone`] been called?
     fn is_gone(&self) -> bool;
+    /// The hardware has stopped the ring at last, after [`Taken::give`] had failed.
+    fn released(&self);
 }
 
 impl Nic {
@@ -210,7 +212,8 @@ impl<T: NicClient> Taken<T> {
     ///
     /// # Errors
     ///
-    /// EIO: the hardware did not stop the queue, so its memory is kept for ever.
+    /// EIO: the hardware did not stop the queue, so its memory is kept, by the reference that the
+    /// driver's `released` finds, until that comes.
     pub(crate) fn give(self, nic: &Nic, dev: &NetDev, _rtnl: &Rtnl) -> Result {
         if !self.client.is_gone() {
             let ops = nic.ops();
@@ -247,6 +250,8 @@ impl<T: NicClient> Calls<T> {
         stop: Some(Self::stop),
         irq: Some(Self::irq),
         gone: Some(Self::gone),
+        released: Some(Self::released),
+        owner: (&raw const ffi::__this_module).cast_mut(),
     };
 
     /// # Safety
@@ -337,5 +342,16 @@ impl<T: NicClient> Calls<T> {
     unsafe extern "C" fn gone(private: *mut c_void) {
         // SAFETY: As the driver promises.
         unsafe { Self::client(private) }.gone();
+    }
+
+    /// # Safety
+    ///
+    /// See `struct nm_nic_client`.
+    unsafe extern "C" fn released(private: *mut c_void) {
+        // SAFETY: `Taken::give` has left its reference, as it was told EIO; the driver calls once.
+        let client = unsafe { Arc::from_raw(private.cast_const().cast::<T>()) };
+        client.released();
+        drop(client);
+        crate::adapter::forget_released();
     }
 }

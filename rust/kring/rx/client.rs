@@ -90,4 +90,9 @@ impl NicClient for RxRing {
     fn is_gone(&self) -> bool {
         self.hw.lock().gone
     }
+
+    fn released(&self) {
+        self.set_state(state::KERNEL);
+        self.retire();
+    }
 }

@@ -69,6 +69,11 @@ impl NicClient for TxRing {
     fn is_gone(&self) -> bool {
         self.hw.lock().gone
     }
+
+    fn released(&self) {
+        self.set_state(state::KERNEL);
+        self.retire();
+    }
 }
 
 impl TxRing {

@@ -61,6 +61,16 @@ impl<T> Arc<T> {
     pub fn as_ptr(this: &Self) -> *const T {
         Counted::as_ptr(&this.0)
     }
+
+    /// The reference that somebody has left at `as_ptr`.
+    ///
+    /// # Safety
+    ///
+    /// There is one, and it is taken once.
+    pub unsafe fn from_raw(at: *const T) -> Self {
+        // SAFETY: By the caller's promise.
+        Arc(unsafe { Counted::from_raw(at) })
+    }
 }
 
 impl<T> Clone for Arc<T> {

@@ -112,15 +112,17 @@ extern "C" fn nothing(_: *mut c_void) {}
 #[test]
 #[should_panic(expected = "the card would write where it may not")]
 fn a_descriptor_that_points_nowhere_is_noticed() {
-    static CLIENT: nm_nic_client = nm_nic_client {
+    let client: &nm_nic_client = Box::leak(Box::new(nm_nic_client {
         start: Some(wild),
         stop: Some(nothing),
         irq: Some(nothing),
         gone: Some(nothing),
-    };
+        released: Some(nothing),
+        owner: std::ptr::null_mut(),
+    }));
     let (_machine, dev, _) = machine();
     let queue: &Queue = Box::leak(Box::new(Queue::new(false)));
-    queue.take(dev, SLOTS, Lent::new(&CLIENT, std::ptr::null_mut(), 2048));
+    queue.take(dev, SLOTS, Lent::new(client, std::ptr::null_mut(), 2048));
 }
 
 #[test]
