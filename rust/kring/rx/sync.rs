@@ -10,6 +10,9 @@ use crate::os::trace;
 use crate::ring::{self, advance, distance, prev, Pointers};
 use crate::uapi::ext::counter;
 
+/// No frame is longer: the hardware receives 15.5 KiB (82599 data sheet 1.2).
+const MAX_FRAME: u32 = 16 << 10;
+
 impl RxRing {
     /// Takes back the slots the program released, and hands it what has arrived, at the time
     /// the ring says: that is the frames' time for a program that asks for no better.
@@ -118,6 +121,9 @@ impl RxRing {
             }
         });
         if got.complete == 0 {
+            if got.slots.wrapping_mul(self.buf_len) > MAX_FRAME + self.buf_len {
+                self.drop_endless(kring, got.slots);
+            }
             return 0;
         }
         if kring.needs_sync {
@@ -139,6 +145,27 @@ impl RxRing {
         kring.counters[counter::FRAGS] += u64::from(got.complete - got.packets);
         self.nic.account(nic, got.packets, got.bytes as u32);
         got.packets
+    }
+
+    /// The NIC writes a frame that does not end, which is longer than any by now: without this it
+    /// would have all descriptors sooner or later, and none ever come back. Its slots go to the
+    /// program as empty ones.
+    #[cold]
+    fn drop_endless(&self, kring: &mut Kring, count: u32) {
+        let n = self.shm.n;
+        for at in (0..count).map(|i| advance(kring.hwtail, i, n) as usize) {
+            if let Some(slot) = self.shm.slots().get(at) {
+                slot.set_len_and_flags(0, 0);
+            }
+            if let (true, Some(meta)) = (self.options.rx_meta, self.shm.rx_meta().get(at)) {
+                meta.flags.set(0);
+            }
+        }
+        kring.next_clean = advance(kring.next_clean, count, n);
+        self.next.set(kring.next_clean);
+        kring.hwtail = advance(kring.hwtail, count, n);
+        kring.counters[counter::DROPS] += 1;
+        kring.counters[counter::DROP_LOST] += 1;
     }
 
     /// Arms descriptors for the `count` slots from `hwcur`; returns how many were.
