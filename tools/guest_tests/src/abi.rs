@@ -80,6 +80,7 @@ pub const NR_TIMESTAMP: u32 = 2;
 /// States a queue can have, from NIOCQNEXT.
 pub const Q_KERNEL: u32 = 0;
 pub const Q_NETMAP: u32 = 2;
+pub const Q_STUCK: u32 = 4;
 
 pub const KIND_PORT: u32 = 0;
 pub const KIND_RX: u32 = 1;
@@ -95,9 +96,11 @@ pub mod counter {
     pub const WAKEUPS: usize = 3;
     pub const RESETS: usize = 4;
     pub const BAD_SLOTS: usize = 5;
+    pub const DROPS: usize = 6;
     pub const SWAPS: usize = 7;
     pub const FRAGMENTS: usize = 8;
     pub const STARTS: usize = 9;
+    pub const DROP_LOST: usize = 12;
 }
 
 /// Field offsets of the structures in shared memory.

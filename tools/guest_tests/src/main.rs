@@ -10,6 +10,7 @@
 mod abi;
 mod actor;
 mod bpf;
+mod broken;
 mod check;
 mod churn;
 mod csb;

@@ -3,6 +3,7 @@
 //! run once at the start, again after a test that reloads a module or takes
 //! the interface down, and after a failure.
 
+use crate::broken::region_pages;
 use crate::deep::patience;
 use crate::frame::CARD2_MAC;
 use crate::nic::Nic;
@@ -104,11 +105,17 @@ pub fn ensure_second() -> Result<()> {
 /// starts from the common state.
 pub fn repair() -> Result<()> {
     if let Ok(nic) = Nic::open() {
+        let _ = nic.cmd("fault off");
         let _ = nic.cmd("gen stop all");
         let _ = nic.cmd("txlog stop");
         let _ = nic.link(true);
     }
     ensure()?;
+    if region_pages()? > 0 {
+        // a queue that did not stop: a reset frees it
+        ethtool("-r", &[])?;
+        wait_carrier()?;
+    }
     if ip_link(&["xdp", "off"]).is_err() {
         println!("# repair: xdp off failed");
     }

@@ -4,12 +4,13 @@
 use super::lifecycle::{kernel_receives, receives};
 use super::tests;
 use crate::abi::*;
+use crate::broken::Fault;
 use crate::check::*;
-use crate::fd::{one_rx, Fd};
+use crate::fd::Fd;
 use crate::nic::Nic;
 use crate::port::{rx_info, Lane, Port, DPORT, Q, Q2};
 use crate::setup;
-use crate::steer::{ethtool, ifname, run, wait_carrier, Rss, Rule};
+use crate::steer::{ifname, run, Rule};
 use anyhow::{bail, Context, Result};
 use std::fs;
 use std::time::{Duration, Instant};
@@ -20,7 +21,6 @@ tests! { "lifecycle":
     queue_that_does_not_stop_is_not_taken_and_serves_on,
     queue_that_does_not_start_is_not_taken,
     wrong_lengths_from_the_card_are_bounded,
-    queue_that_does_not_stop_on_return_says_eio_and_is_the_kernels_after_a_reset | flaps last,
 }
 
 /// What a registered fd answers once its port has gone; its poll wakes.
@@ -98,29 +98,10 @@ fn interface_moved_to_another_namespace_gives_enxio() -> Result<()> {
     receives(&Lane::open()?, 1)
 }
 
-/// The card's fault injection for a queue; off again when dropped.
-struct Fault<'a> {
-    nic: &'a Nic,
-    name: &'static str,
-}
-
-impl<'a> Fault<'a> {
-    fn on(nic: &'a Nic, name: &'static str) -> Result<Self> {
-        nic.cmd(&format!("fault rxq {Q} {name} on"))?;
-        Ok(Fault { nic, name })
-    }
-}
-
-impl Drop for Fault<'_> {
-    fn drop(&mut self) {
-        let _ = self.nic.cmd(&format!("fault rxq {Q} {} off", self.name));
-    }
-}
-
 /// RXDCTL.ENABLE stays on: EIO, nothing has changed, the kernel receives on it.
 fn queue_that_does_not_stop_is_not_taken_and_serves_on() -> Result<()> {
     let nic = Nic::open()?;
-    let stuck = Fault::on(&nic, "stuck")?;
+    let stuck = Fault::on(&nic, format!("rxq {Q} stuck"))?;
     let got = Port::rx(Q).map(drop);
     drop(stuck);
     drop(nic);
@@ -137,7 +118,7 @@ fn queue_that_does_not_stop_is_not_taken_and_serves_on() -> Result<()> {
 /// RXDCTL.ENABLE does not come on: EIO, and the queue is left to the kernel.
 fn queue_that_does_not_start_is_not_taken() -> Result<()> {
     let nic = Nic::open()?;
-    let dead = Fault::on(&nic, "dead")?;
+    let dead = Fault::on(&nic, format!("rxq {Q} dead"))?;
     let got = Port::rx(Q).map(drop);
     drop(dead);
     drop(nic);
@@ -152,7 +133,7 @@ fn wrong_lengths_from_the_card_are_bounded() -> Result<()> {
     let lane = Lane::open()?;
     let nic = Nic::open()?;
     let ring = lane.ring()?;
-    let wrong = Fault::on(&nic, "length")?;
+    let wrong = Fault::on(&nic, format!("rxq {Q} length"))?;
     let frame = crate::frame::udp_sized(DPORT, 1, 100);
     nic.send_n(&frame, 20)?;
     setup::eventually("slots are filled", Duration::from_secs(10), || {
@@ -172,33 +153,4 @@ fn wrong_lengths_from_the_card_are_bounded() -> Result<()> {
     ring.set_head(i);
     drop(nic);
     receives(&lane, 1)
-}
-
-/// The memory of a queue the card may still write to is never freed, so the
-/// modules stay until reboot: this test is the last.
-fn queue_that_does_not_stop_on_return_says_eio_and_is_the_kernels_after_a_reset() -> Result<()> {
-    let _rss = Rss::without(&[Q])?;
-    let port = Port::open(
-        &ifname(),
-        Register {
-            flags: RX_ONLY | NO_RINGS,
-            ..one_rx(0)
-        },
-    )?;
-    want_ok("NIOCQADD", port.fd.qadd(Q))?;
-    let nic = Nic::open()?;
-    let stuck = Fault::on(&nic, "stuck")?;
-    let got = port.fd.qdel(Q);
-    let again = port.fd.qadd(Q);
-    drop(stuck);
-    drop(nic);
-    want_errno("NIOCQDEL", got, libc::EIO)?;
-    want_errno("NIOCQADD", again, libc::EBUSY)?;
-    ethtool("-r", &[])?;
-    wait_carrier()?;
-    let rule = Rule::udp(DPORT, Q)?;
-    kernel_receives(1)?;
-    drop(rule);
-    want_ok("NIOCQADD after the reset", port.fd.qadd(Q))?;
-    want_ok("NIOCQDEL after the reset", port.fd.qdel(Q))
 }

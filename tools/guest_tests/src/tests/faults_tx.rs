@@ -4,20 +4,20 @@
 use super::putback::put_copy;
 use super::tests;
 use crate::abi::*;
+use crate::broken::Fault;
 use crate::check::*;
 use crate::frame::udp_sized;
 use crate::mem::Ring;
 use crate::nic::Nic;
 use crate::port::{Port, DPORT, Q};
 use crate::setup::eventually;
-use crate::steer::{ethtool, ifname, wait_carrier};
+use crate::steer::ifname;
 use anyhow::{Context, Result};
 use std::time::{Duration, Instant};
 
 tests! { "lifecycle":
     spare_tx_queue_that_does_not_start_is_not_taken,
     tx_queue_that_sends_nothing_fills_up_and_closes_in_bounded_time,
-    tx_queue_that_does_not_stop_is_refused_until_a_reset | flaps last,
 }
 
 /// The hardware queue behind TX ring `Q`, as Documentation/ixgbe-hooks.md says.
@@ -53,31 +53,10 @@ fn sends(nic: &Nic, port: &Port) -> Result<()> {
     want_eq("frames that left the spare queue", after - before, 1)
 }
 
-/// The card's fault injection for the spare; off again when dropped.
-struct Fault<'a> {
-    nic: &'a Nic,
-    name: &'static str,
-}
-
-impl<'a> Fault<'a> {
-    fn on(nic: &'a Nic, name: &'static str) -> Result<Self> {
-        nic.cmd(&format!("fault txq {SPARE} {name} on"))?;
-        Ok(Fault { nic, name })
-    }
-}
-
-impl Drop for Fault<'_> {
-    fn drop(&mut self) {
-        let _ = self
-            .nic
-            .cmd(&format!("fault txq {SPARE} {} off", self.name));
-    }
-}
-
 /// TXDCTL.ENABLE does not come on: EIO, and nothing is left behind.
 fn spare_tx_queue_that_does_not_start_is_not_taken() -> Result<()> {
     let nic = Nic::open()?;
-    let dead = Fault::on(&nic, "dead")?;
+    let dead = Fault::on(&nic, format!("txq {SPARE} dead"))?;
     want_errno("REGISTER", take().map(drop), libc::EIO)?;
     drop(dead);
     sends(&nic, &take()?)
@@ -90,7 +69,7 @@ fn tx_queue_that_sends_nothing_fills_up_and_closes_in_bounded_time() -> Result<(
     let port = take()?;
     let ring = ring(&port)?;
     let sent = nic.counts()?.txq(SPARE, "packets")?;
-    let hang = Fault::on(&nic, "hang")?;
+    let hang = Fault::on(&nic, format!("txq {SPARE} hang"))?;
     while ring.space() > 0 {
         put_copy(&ring, &udp_sized(DPORT, 2, 60))?;
     }
@@ -108,20 +87,5 @@ fn tx_queue_that_sends_nothing_fills_up_and_closes_in_bounded_time() -> Result<(
     drop(hang);
     let now = nic.counts()?.txq(SPARE, "packets")?;
     want_eq("frames that left the spare queue", now - sent, 0)?;
-    sends(&nic, &take()?)
-}
-
-/// TXDCTL.ENABLE stays on when the ring is given back: its memory is kept, EBUSY until a reset.
-/// The modules stay until reboot: one of the last tests.
-fn tx_queue_that_does_not_stop_is_refused_until_a_reset() -> Result<()> {
-    let nic = Nic::open()?;
-    let port = take()?;
-    sends(&nic, &port)?;
-    let stuck = Fault::on(&nic, "stuck")?;
-    drop(port);
-    want_errno("REGISTER", take().map(drop), libc::EBUSY)?;
-    drop(stuck);
-    ethtool("-r", &[])?;
-    wait_carrier()?;
     sends(&nic, &take()?)
 }

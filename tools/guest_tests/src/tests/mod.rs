@@ -28,6 +28,10 @@ pub mod events;
 pub mod extmem;
 pub mod failnth;
 pub mod faults;
+pub mod faults_desc;
+pub mod faults_gone;
+pub mod faults_irq;
+pub mod faults_stuck;
 pub mod faults_tx;
 pub mod forward;
 pub mod host_limits;
@@ -204,6 +208,10 @@ pub fn all() -> Vec<&'static Test> {
         endurance::TESTS,
         faults::TESTS,
         faults_tx::TESTS,
+        faults_stuck::TESTS,
+        faults_desc::TESTS,
+        faults_irq::TESTS,
+        faults_gone::TESTS,
     ]
     .iter()
     .flat_map(|t| t.iter())
