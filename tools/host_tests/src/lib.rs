@@ -42,6 +42,7 @@ mod tests {
     mod rx_meta;
     mod select;
     mod sizing;
+    mod syzkaller;
     mod tx82599;
     mod txring;
 }
