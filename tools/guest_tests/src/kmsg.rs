@@ -80,7 +80,8 @@ impl Kmsg {
     }
 }
 
-/// The first line that means damage.
-pub fn damage(lines: &[String]) -> Option<&String> {
-    lines.iter().find(|l| SIGNS.iter().any(|s| l.contains(s)))
+/// The first line that means damage, but for signs that were to be expected.
+pub fn damage<'a>(lines: &'a [String], expected: &[&str]) -> Option<&'a String> {
+    let signs = SIGNS.iter().filter(|s| !expected.contains(*s));
+    lines.iter().find(|l| signs.clone().any(|s| l.contains(s)))
 }

@@ -44,7 +44,7 @@ pub fn run(tests: &[&Test]) -> Result<bool> {
         let started = Instant::now();
         let mut verdict = one(test)?;
         let log = kmsg.new_lines();
-        if let Some(line) = damage(&log) {
+        if let Some(line) = damage(&log, test.logs) {
             verdict = worse(verdict, format!("kernel log: {line}"));
         }
         let after = State::read();

@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 
 /// RX queues the tests use: some to take, some to watch.
 const QUEUES: u32 = 8;
-const MODULES: &str = "/opt/netmap/modules";
+/// Where the modules under test are.
+pub const MODULES: &str = "/opt/netmap/modules";
 
 pub fn loaded(module: &str) -> bool {
     Path::new("/sys/module").join(module).exists()

@@ -107,9 +107,11 @@ pub struct Row {
 ///
 /// `name = "event" by function, Speed => [none, one, several, all, all_nic], "note";`
 ///
-/// The function gets the [`Case`]; the note may be left out.
+/// The function gets the [`Case`]; `logs` are signs of damage (see [`Test`]) it brings about; both
+/// `, logs ["…"]` after the speed and the note may be left out.
 macro_rules! rows {
-    ($($row:ident = $event:literal by $run:path, $speed:ident =>
+    ($($row:ident = $event:literal by $run:path, $speed:ident
+       $(, logs [$($logs:literal),*])? =>
        [$($cell:expr),* $(,)?] $(, $note:literal)?;)*) => {
         pub const ROWS: &[crate::tests::matrix::Row] = &[$(crate::tests::matrix::Row {
             name: stringify!($row),
@@ -122,16 +124,17 @@ macro_rules! rows {
             use crate::tests::matrix::{cell, Case, Column, Outcome, Speed};
             const CELLS: [Outcome; 5] = [$($cell),*];
             const SPEED: Speed = Speed::$speed;
+            const LOGS: &[&str] = &[$($($logs),*)?];
             [
-                cell(concat!(stringify!($row), "__none"), SPEED, 0,
+                cell(concat!(stringify!($row), "__none"), SPEED, 0, LOGS,
                     || $run(Case { column: Column::None, outcome: CELLS[0] })),
-                cell(concat!(stringify!($row), "__one"), SPEED, 1,
+                cell(concat!(stringify!($row), "__one"), SPEED, 1, LOGS,
                     || $run(Case { column: Column::One, outcome: CELLS[1] })),
-                cell(concat!(stringify!($row), "__several"), SPEED, 2,
+                cell(concat!(stringify!($row), "__several"), SPEED, 2, LOGS,
                     || $run(Case { column: Column::Several, outcome: CELLS[2] })),
-                cell(concat!(stringify!($row), "__all"), SPEED, 3,
+                cell(concat!(stringify!($row), "__all"), SPEED, 3, LOGS,
                     || $run(Case { column: Column::All, outcome: CELLS[3] })),
-                cell(concat!(stringify!($row), "__all_nic"), SPEED, 4,
+                cell(concat!(stringify!($row), "__all_nic"), SPEED, 4, LOGS,
                     || $run(Case { column: Column::AllNic, outcome: CELLS[4] })),
             ]
         },)*];
@@ -144,11 +147,13 @@ pub const fn cell(
     name: &'static str,
     speed: Speed,
     column: usize,
+    logs: &'static [&'static str],
     run: fn() -> Result<()>,
 ) -> Test {
     Test {
         limit: 60,
         flaps: true,
+        logs,
         deep: matches!(speed, Speed::Thorough) || !(column == 1 || column == 3),
         ..Test::new("matrix", name, run)
     }

@@ -90,6 +90,8 @@ pub struct Test {
     pub last: bool,
     /// It takes long; runs when it is named, or in a thorough run.
     pub deep: bool,
+    /// Signs of damage that it brings about on purpose, as the kernel log words them.
+    pub logs: &'static [&'static str],
     pub run: fn() -> Result<()>,
 }
 
@@ -103,6 +105,7 @@ impl Test {
             flaps: false,
             last: false,
             deep: false,
+            logs: &[],
             run,
         }
     }

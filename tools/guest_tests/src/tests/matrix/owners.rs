@@ -5,9 +5,10 @@ use super::play::{answer, Event};
 use super::{rows, Case, Column, Outcome::*};
 use crate::bpf::{attach_xdp, Xsk};
 use crate::check::*;
-use crate::port::Q;
+use crate::port::{Port, Q};
+use crate::setup;
 use crate::steer::{ifname, run, wait_carrier};
-use anyhow::Result;
+use anyhow::{bail, Result};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -27,6 +28,9 @@ rows! {
         "With no queue out: to the same queue.";
     af_xdp_bind_other = "AF_XDP zero-copy bind to another queue, then closed" by af_xdp_bind_other, Thorough =>
         [NoCase, WorksOn, WorksOn, NoCase, NoCase];
+    sriov = "SR-IOV is switched on (`sriov_numvfs`)" by sriov, Quick =>
+        [Reset, BUSY, BUSY, BUSY, BUSY],
+        "While it is on no queue can be taken (EOPNOTSUPP).";
     mqprio = "an mqprio qdisc with traffic classes in hardware" by mqprio, Thorough =>
         [Reset, BUSY, BUSY, BUSY, BUSY];
 }
@@ -74,6 +78,38 @@ fn af_xdp_bind_other(case: Case) -> Result<()> {
         _ => Q + 1,
     };
     case.play(held(move || Xsk::bind(other)))
+}
+
+/// What writing `num` to sriov_numvfs does. The lab's card has no virtual functions, and hence no
+/// such file: a module of the tests asks the driver in its place.
+fn ask_sriov(num: u32) -> Result<Sys<()>> {
+    let file = format!("{}/nm_sriov.ko", setup::MODULES);
+    let (dev, num) = (format!("dev={}", ifname()), format!("num={num}"));
+    match run("insmod", &[&file, &dev, &num]) {
+        Ok(_) => bail!("nm_sriov.ko stayed"),
+        // the driver said yes
+        Err(e) if format!("{e:#}").contains("Operation canceled") => Ok(Ok(())),
+        // it did all it does, and then found no virtual functions
+        Err(e) if format!("{e:#}").contains("Function not implemented") => Ok(Ok(())),
+        Err(e) => answer::<()>(Err(e)),
+    }
+}
+
+fn sriov(case: Case) -> Result<()> {
+    let event = Event::new(|_| {
+        let said = ask_sriov(2)?;
+        if said.is_ok() {
+            // the kernel keeps but a few queues in this mode
+            let taken = Port::rx(0).map(drop);
+            want_errno("REGISTER with SR-IOV on", taken, libc::EOPNOTSUPP)?;
+        }
+        Ok(said)
+    });
+    let event = event.undo(|_| {
+        want_ok("SR-IOV off", ask_sriov(0)?)?;
+        wait_carrier()
+    });
+    case.play(event.away())
 }
 
 fn mqprio(case: Case) -> Result<()> {

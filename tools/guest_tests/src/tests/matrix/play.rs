@@ -61,7 +61,13 @@ impl Case {
     pub fn play(self, event: Event) -> Result<()> {
         let mut stage = Stage::set(self.column)?;
         let before = stage.snapshot()?;
-        let answer = (event.act)(&stage)?;
+        let answer = match (event.act)(&stage) {
+            Ok(answer) => answer,
+            Err(e) => {
+                let _ = (event.undo)(&stage);
+                return Err(e);
+            }
+        };
         let at_once = self.at_once(&stage, &before, answer, (event.away, event.loses_rules));
         // also when that was not well: the next test wants the port as it was
         let undone = match answer {
