@@ -32,7 +32,7 @@ impl Default for module {
 #[repr(C)]
 #[derive(Default)]
 pub struct spinlock_t {
-    pub held: core::sync::atomic::AtomicU32,
+    pub held: crate::sync::raw::atomic::AtomicU32,
 }
 
 /// Who asks, and for what.

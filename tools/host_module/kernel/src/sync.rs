@@ -6,6 +6,10 @@
 
 pub mod atomic;
 pub mod lock;
+#[cfg(not(loom))]
+pub mod lockdep;
+#[cfg(loom)]
+#[path = "sync/no_lockdep.rs"]
 pub mod lockdep;
 pub mod poll;
 
@@ -24,6 +28,31 @@ use crate::alloc::{may, Flags};
 use crate::error::{Error, Result};
 use crate::init::PinInit;
 use crate::types::ForeignOwnable;
+
+/// A step that others can see: where memory is not loom's own, it must be told that it was touched.
+#[cfg(loom)]
+pub fn point() {
+    loom::lazy_static! {
+        static ref POINT: loom::sync::atomic::AtomicUsize = loom::sync::atomic::AtomicUsize::new(0);
+    }
+    POINT.fetch_add(1, loom::sync::atomic::Ordering::AcqRel);
+}
+
+/// Nothing, where no model checker looks.
+#[cfg(not(loom))]
+#[inline(always)]
+pub fn point() {}
+
+/// Lets other threads run.
+pub fn yield_now() {
+    #[cfg(loom)]
+    loom::thread::yield_now();
+    #[cfg(not(loom))]
+    std::thread::yield_now();
+}
+
+/// The strongest order.
+pub const SEQ_CST: raw::atomic::Ordering = raw::atomic::Ordering::SeqCst;
 
 /// A counted reference.
 pub struct Arc<T>(Counted<T>);

@@ -25,6 +25,7 @@ static MEMORY: Mutex<Memory> = Mutex::new(Memory {
 });
 
 fn memory() -> std::sync::MutexGuard<'static, Memory> {
+    crate::sync::point();
     MEMORY.lock().unwrap_or_else(|e| e.into_inner())
 }
 

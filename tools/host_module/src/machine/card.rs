@@ -92,6 +92,8 @@ impl Descs {
 struct State {
     lent: Option<Lent>,
     started: bool,
+    /// Its vector may fire.
+    enabled: bool,
     /// It did not stop when it should have.
     stuck: bool,
     /// The card has written what no card writes: its own descriptors say nothing of the module.
@@ -104,6 +106,8 @@ struct State {
 /// A queue of the card.
 pub struct Queue {
     tx: bool,
+    /// Held while the vector's call is under way, as NAPI's own state is.
+    napi: kernel::sync::Mutex<()>,
     state: Mutex<State>,
     tail: AtomicU32,
     /// TX: where the card writes its head.
@@ -140,6 +144,7 @@ impl Queue {
     pub fn new(tx: bool) -> Self {
         Queue {
             tx,
+            napi: kernel::sync::Mutex::named((), "napi"),
             state: Mutex::new(State::default()),
             tail: AtomicU32::new(0),
             head: AtomicU32::new(0),
@@ -221,8 +226,10 @@ impl Queue {
         drop(state);
         // SAFETY: As `netmap_nic.h` says: rtnl is held, the ring is enabled and empty.
         let ret = unsafe { lent.client().start.expect("a function")(lent.private(), &ring) };
-        if ret != 0 {
-            locked(&self.state).started = false;
+        {
+            let mut state = locked(&self.state);
+            state.started = ret == 0;
+            state.enabled = ret == 0;
         }
         self.check();
         ret
@@ -236,6 +243,7 @@ impl Queue {
                 _ => return,
             }
         };
+        self.disable();
         // SAFETY: Started before.
         unsafe { lent.client().stop.expect("a function")(lent.private()) };
         let mut state = locked(&self.state);
@@ -246,7 +254,9 @@ impl Queue {
     pub fn give(&self, sticks: bool) -> c_int {
         assert!(self.out(), "a queue is given back that is not out");
         if sticks {
-            let lent = locked(&self.state).lent.filter(|_| self.started());
+            let lent = locked(&self.state).lent;
+            let lent = lent.filter(|_| self.started());
+            self.disable();
             if let Some(lent) = lent {
                 // SAFETY: Started before.
                 unsafe { lent.client().stop.expect("a function")(lent.private()) };
@@ -258,13 +268,24 @@ impl Queue {
             return -5;
         }
         self.stop();
+        // No call of the vector is under way when the loan ends.
+        let _napi = self.napi.lock();
         locked(&self.state).lent = None;
         0
     }
 
+    /// The vector fires no more, and its last call has ended.
+    fn disable(&self) {
+        let _napi = self.napi.lock();
+        locked(&self.state).enabled = false;
+    }
+
     pub fn gone(&self) {
         self.stop();
-        let lent = locked(&self.state).lent.take();
+        let lent = {
+            let _napi = self.napi.lock();
+            locked(&self.state).lent.take()
+        };
         if let Some(lent) = lent {
             // SAFETY: Stopped before; forgotten now.
             unsafe { lent.client().gone.expect("a function")(lent.private()) };
@@ -273,11 +294,12 @@ impl Queue {
 
     /// The vector fires.
     pub fn irq(&self) {
-        let (lent, started) = {
+        let _napi = self.napi.lock();
+        let (lent, enabled) = {
             let state = locked(&self.state);
-            (state.lent, state.started)
+            (state.lent, state.enabled)
         };
-        if let Some(lent) = lent.filter(|_| started || self.tx) {
+        if let Some(lent) = lent.filter(|_| enabled || self.tx) {
             // SAFETY: RX: started; TX: out.
             unsafe { lent.client().irq.expect("a function")(lent.private()) };
         }
@@ -339,6 +361,7 @@ impl Queue {
     /// RX: the card receives a frame in pieces of these lengths, as far as it has descriptors.
     /// `extra` is what else it says in the status.
     pub fn receive(&self, pieces: &[u16], extra: u64) {
+        kernel::sync::point();
         let mut state = locked(&self.state);
         let (Some(lent), true, false) = (state.lent, state.started, self.tx) else {
             return;
@@ -380,6 +403,7 @@ impl Queue {
 
     /// TX: the card sends up to `count` descriptors and writes its head back.
     pub fn send(&self, count: u32) {
+        kernel::sync::point();
         let mut state = locked(&self.state);
         if !self.tx || !state.started {
             return;

@@ -3,7 +3,7 @@
 //! Interfaces, rtnl, and the module's wish to hear of interfaces that go.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering::SeqCst};
-use std::sync::{Condvar, Mutex};
+use std::sync::Mutex;
 
 use kernel::bindings::net_device;
 use kernel::ffi::{c_char, c_int};
@@ -70,6 +70,15 @@ impl Dev {
 
     /// It is unregistered, or leaves for another namespace: the module hears of it and lets go.
     pub fn go(&self, for_good: bool) {
+        self.tell(for_good);
+        assert_eq!(
+            self.refs.load(SeqCst),
+            0,
+            "an interface that goes is still held"
+        );
+    }
+
+    fn tell(&self, for_good: bool) {
         nm_rtnl_lock();
         if for_good {
             self.running.store(false, SeqCst);
@@ -86,11 +95,16 @@ impl Dev {
             port.all_gone();
         }
         nm_rtnl_unlock();
-        assert_eq!(
-            self.refs.load(SeqCst),
-            0,
-            "an interface that goes is still held"
-        );
+    }
+
+    /// The same while other threads are in calls: it goes when they have let go, as the kernel waits.
+    #[cfg(loom)]
+    pub fn go_when_free(&self, for_good: bool) {
+        self.tell(for_good);
+        while self.refs.load(SeqCst) != 0 {
+            kernel::sync::point();
+            kernel::sync::yield_now();
+        }
     }
 }
 
@@ -188,30 +202,36 @@ extern "C" fn nm_notifier_unregister() {
     HEARS.store(false, SeqCst);
 }
 
-static RTNL: Mutex<bool> = Mutex::new(false);
-static RTNL_FREE: Condvar = Condvar::new();
 const RTNL_ID: usize = 1;
+
+#[cfg(not(loom))]
+static RTNL: AtomicBool = AtomicBool::new(false);
+#[cfg(loom)]
+loom::lazy_static! {
+    static ref RTNL: loom::sync::atomic::AtomicBool = loom::sync::atomic::AtomicBool::new(false);
+}
 
 #[no_mangle]
 pub(crate) extern "C" fn nm_rtnl_lock() {
+    use kernel::sync::SEQ_CST;
     let class = Class::of("rtnl");
     lockdep::before(RTNL_ID, class);
-    let mut held = locked(&RTNL);
-    while *held {
-        held = RTNL_FREE.wait(held).unwrap_or_else(|e| e.into_inner());
+    while RTNL
+        .compare_exchange(false, true, SEQ_CST, SEQ_CST)
+        .is_err()
+    {
+        kernel::sync::yield_now();
     }
-    *held = true;
     lockdep::taken(RTNL_ID, class);
 }
 
 #[no_mangle]
 pub(crate) extern "C" fn nm_rtnl_unlock() {
     lockdep::released(RTNL_ID);
-    *locked(&RTNL) = false;
-    RTNL_FREE.notify_one();
+    RTNL.store(false, kernel::sync::SEQ_CST);
 }
 
 /// The driver's calls want it.
 pub fn assert_rtnl() {
-    assert!(lockdep::holds(RTNL_ID), "rtnl is not held");
+    assert!(cfg!(loom) || lockdep::holds(RTNL_ID), "rtnl is not held");
 }

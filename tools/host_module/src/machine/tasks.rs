@@ -89,6 +89,7 @@ static mut __this_module: module = module::new();
 
 #[no_mangle]
 extern "C" fn nm_write_barrier() {
+    kernel::sync::point();
     fence(SeqCst);
 }
 
@@ -99,6 +100,7 @@ extern "C" fn nm_read_barrier() {
 
 #[no_mangle]
 extern "C" fn nm_full_barrier() {
+    kernel::sync::point();
     fence(SeqCst);
 }
 
@@ -202,8 +204,12 @@ unsafe extern "C" fn nm_lock(lock: *mut c_void) -> c_ulong {
     lockdep::before(lock as usize, Class::spinning("netmap::IrqLock"));
     // SAFETY: By the caller's promise.
     let at = unsafe { &*lock.cast::<spinlock_t>() };
-    while at.held.compare_exchange(0, 1, SeqCst, SeqCst).is_err() {
-        std::thread::yield_now();
+    while at
+        .held
+        .compare_exchange(0, 1, kernel::sync::SEQ_CST, kernel::sync::SEQ_CST)
+        .is_err()
+    {
+        kernel::sync::yield_now();
     }
     lockdep::taken(lock as usize, Class::spinning("netmap::IrqLock"));
     7
@@ -217,7 +223,9 @@ unsafe extern "C" fn nm_unlock(lock: *mut c_void, flags: c_ulong) {
     assert_eq!(flags, 7, "another lock's flags");
     lockdep::released(lock as usize);
     // SAFETY: By the caller's promise.
-    unsafe { &*lock.cast::<spinlock_t>() }.held.store(0, SeqCst);
+    unsafe { &*lock.cast::<spinlock_t>() }
+        .held
+        .store(0, kernel::sync::SEQ_CST);
 }
 
 /// A sleeping thread: its poll table, first because it is looked at from outside.
@@ -263,7 +271,11 @@ of_sleeper! {
     nm_sleeper_error(_s: *const c_void) -> c_int {
         no_memory().unwrap_or(0)
     }
-    nm_sleeper_eventfd(_s: *mut c_void, fd: c_int) -> c_int {
+    nm_sleeper_eventfd(s: *mut c_void, fd: c_int) -> c_int {
+        #[cfg(loom)]
+        // SAFETY: By the caller's promise.
+        kernel::sync::poll::to_kernel(&unsafe { &*s.cast::<Sleeper>() }.waiter);
+        let _ = s;
         match FDS.contains(&fd) {
             true => no_memory().unwrap_or(0),
             false => -9,
@@ -273,8 +285,11 @@ of_sleeper! {
         lockdep::may_sleep();
         // SAFETY: By the caller's promise.
         let sleeper = unsafe { &*s.cast::<Sleeper>() };
-        // Time flies: a sleep that nothing ends is over at once.
+        // Time flies: a sleep that nothing ends is over at once. In a model it must be ended.
+        #[cfg(not(loom))]
         sleeper.waiter.take();
+        #[cfg(loom)]
+        sleeper.waiter.wait();
         slept()
     }
 }
@@ -306,6 +321,8 @@ extern "C" fn nm_eventfd_put(_ctx: *mut eventfd_ctx) {
 
 #[no_mangle]
 extern "C" fn nm_eventfd_signal(_ctx: *mut eventfd_ctx) {
+    #[cfg(loom)]
+    kernel::sync::poll::KICKS.from_kernel.notify_all();
     SIGNALS.fetch_add(1, SeqCst);
 }
 

@@ -19,6 +19,7 @@ const SCRIPTS: &[&str] = &[
     "tools/root/test/run",
     "tools/examples/check",
     "tools/fuzz/run",
+    "tools/fuzz/models",
 ];
 
 pub fn run(args: &TestArgs, tally: &mut Tally) -> Result<()> {

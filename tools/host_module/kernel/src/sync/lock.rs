@@ -135,6 +135,7 @@ impl CondVar {
         if signal() {
             return true;
         }
+        #[cfg(not(loom))]
         assert_eq!(lockdep::held(), 1, "sleeps with another lock held");
         let inner = guard.inner.take().expect("held");
         guard.inner = Some(self.0.wait(inner).unwrap_or_else(|e| e.into_inner()));
@@ -177,7 +178,17 @@ impl<T> GlobalMutex<T> {
         let class = *self.class.get_or_init(|| Class::of(self.name));
         let id = core::ptr::from_ref(self).cast::<u8>() as usize;
         lockdep::before(id, class);
+        #[cfg(not(loom))]
         let inner = self.inner.lock().unwrap_or_else(|e| e.into_inner());
+        // A static cannot be loom's; its threads take turns.
+        #[cfg(loom)]
+        let inner = loop {
+            super::point();
+            match self.inner.try_lock() {
+                Ok(inner) => break inner,
+                Err(_) => loom::thread::yield_now(),
+            }
+        };
         lockdep::taken(id, class);
         GlobalGuard {
             id,
@@ -210,6 +221,7 @@ impl<T> DerefMut for GlobalGuard<'_, T> {
 impl<T> Drop for GlobalGuard<'_, T> {
     fn drop(&mut self) {
         self.inner = None;
+        super::point();
         lockdep::released(self.id);
     }
 }

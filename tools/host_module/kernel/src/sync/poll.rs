@@ -50,7 +50,8 @@ impl PollCondVar {
         waiters.iter().for_each(|w| w.wake());
     }
 
-    fn add(&self, waiter: &Arc<Waiter>) {
+    /// Wakes this one too.
+    pub fn add(&self, waiter: &Arc<Waiter>) {
         let mut waiters = self.0.lock().unwrap_or_else(|e| e.into_inner());
         // Those whose poll() has ended.
         waiters.retain(|w| Arc::strong_count(w) > 1);
@@ -90,4 +91,26 @@ impl PollTable<'_> {
             queue.add(waiter);
         }
     }
+}
+
+/// The two eventfds of a model: one way and the other.
+#[cfg(loom)]
+#[derive(Default)]
+pub struct Kicks {
+    /// The program signals it.
+    pub to_kernel: PollCondVar,
+    /// The kernel does.
+    pub from_kernel: PollCondVar,
+}
+
+#[cfg(loom)]
+loom::lazy_static! {
+    /// They are there in each run of a model.
+    pub static ref KICKS: Kicks = Kicks::default();
+}
+
+/// Wakes `waiter` when the program signals its eventfd.
+#[cfg(loom)]
+pub fn to_kernel(waiter: &Arc<Waiter>) {
+    KICKS.to_kernel.add(waiter);
 }

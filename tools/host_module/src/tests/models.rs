@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Threads against each other: loom runs each model in every order that can make a difference, up to so
+//! many preemptions. What sleeps for ever, it reports.
+//!
+//! [`waking`] and [`moving`] run the module as it is, on the machine. The machine's own memory is no
+//! loom cell, so it says where it is touched (`kernel::sync::point`), and all of it is seen in one
+//! order; what weaker orders do is in [`orders`], where each step names the function it mirrors. Each
+//! kind has a model of a protocol that is broken on purpose, which must fail.
+
+mod moving;
+mod orders;
+mod waking;
+
+use kernel::bindings::poll_table_struct;
+use kernel::sync::poll::Waiter;
+use std::sync::Arc;
+
+use crate::machine::files::File;
+
+/// Everything that can happen with at most NM_LOOM_BOUND (2) preemptions.
+pub(super) fn explore(model: impl Fn() + Sync + Send + 'static) {
+    let number = |name, or| {
+        let text: Option<String> = std::env::var(name).ok();
+        text.and_then(|t| t.parse().ok()).unwrap_or(or)
+    };
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(number("NM_LOOM_BOUND", 2));
+    builder.max_branches = 1_000_000;
+    // A model that is not through by then has still seen that many orders.
+    builder.checkpoint_interval = 50;
+    let seconds = number("NM_LOOM_SECONDS", 2);
+    builder.max_duration = Some(std::time::Duration::from_secs(seconds as u64));
+    let runs = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = runs.clone();
+    builder.check(move || {
+        count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        model();
+    });
+    println!("{} orders", runs.load(std::sync::atomic::Ordering::Relaxed));
+}
+
+pub(super) const IN: u32 = kernel::bindings::POLLIN;
+pub(super) const OUT: u32 = kernel::bindings::POLLOUT;
+
+/// poll() until one of `events` is there, as the kernel does it: what is registered wakes.
+pub(super) fn wait_for(file: &File, events: u32) {
+    let waiter = Arc::new(Waiter::default());
+    loop {
+        let mut table = poll_table_struct {
+            _key: events,
+            waiter: Some(waiter.clone()),
+        };
+        if file.poll(&mut table) & events != 0 {
+            return;
+        }
+        waiter.wait();
+    }
+}
