@@ -121,13 +121,15 @@ symbol adapter, ring;
  ...>
  }
 
-@ ring_fill @
+@ ring_enable_fill @
 identifier adapter, ring;
 @@
  ixgbe_configure_rx_ring(...)
  {
  <...
- ixgbe_rx_desc_queue_enable(adapter, ring);
+-ixgbe_rx_desc_queue_enable(adapter, ring);
++if (!ixgbe_netmap_rx_on(adapter, ring)) /* netmap hook: ring-enable */
++	ixgbe_rx_desc_queue_enable(adapter, ring);
 +if (ixgbe_netmap_rx_fill(adapter, ring)) /* netmap hook: ring-fill */
 +	return;
  ...>

@@ -119,6 +119,7 @@ void ixgbe_netmap_ethtool_stats(const struct ixgbe_adapter *adapter, u32 num, u6
 
 /* Programming a ring. */
 void ixgbe_netmap_rx_regs(struct ixgbe_adapter *adapter, struct ixgbe_ring *ring, u32 *rxdctl);
+bool ixgbe_netmap_rx_on(struct ixgbe_adapter *adapter, struct ixgbe_ring *ring);
 bool ixgbe_netmap_rx_fill(struct ixgbe_adapter *adapter, struct ixgbe_ring *ring);
 void ixgbe_netmap_rx_drop(struct ixgbe_adapter *adapter, struct ixgbe_ring *ring,
 			  void (*set)(struct ixgbe_adapter *, struct ixgbe_ring *));

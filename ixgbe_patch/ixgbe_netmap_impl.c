@@ -63,14 +63,36 @@ static void ixgbe_nm_cut_off(struct ixgbe_adapter *adapter)
 	usleep_range(100, 200);	/* what is under way ends */
 }
 
+/*
+ * Look at a queue's ENABLE bit at short intervals until it is as wanted.  The driver's own
+ * waits begin with 320 us (off) and 1 ms (on), and a queue that changes hands delivers
+ * nothing meanwhile.  False: not soon; the driver waits longer.
+ */
+static bool ixgbe_nm_soon(struct ixgbe_adapter *adapter, const struct ixgbe_ring *ring, u32 enable)
+{
+	u32 rxdctl;
+	int tries;
+
+	for (tries = 0; tries < 20; tries++) {
+		rxdctl = IXGBE_READ_REG(&adapter->hw, IXGBE_RXDCTL(ring->reg_idx));
+		if ((rxdctl & IXGBE_RXDCTL_ENABLE) == enable)
+			return true;
+		usleep_range(10, 20);
+	}
+	return false;
+}
+
 /* Stop a queue in hardware.  0: it is stopped and none of its DMA is under way. */
 static int ixgbe_nm_halt(struct ixgbe_adapter *adapter, struct ixgbe_ring *ring)
 {
 	struct ixgbe_hw *hw = &adapter->hw;
+	u32 rxdctl;
 
-	u32 rxdctl = 0;
-
-	ixgbe_disable_rxr_hw(adapter, ring);
+	rxdctl = IXGBE_READ_REG(hw, IXGBE_RXDCTL(ring->reg_idx));
+	rxdctl &= ~IXGBE_RXDCTL_ENABLE;
+	IXGBE_WRITE_REG(hw, IXGBE_RXDCTL(ring->reg_idx), rxdctl | IXGBE_RXDCTL_SWFLSH);
+	if (!ixgbe_nm_soon(adapter, ring, 0) && !ixgbe_removed(hw->hw_addr))
+		ixgbe_disable_rxr_hw(adapter, ring);
 	if (!ixgbe_removed(hw->hw_addr))
 		rxdctl = IXGBE_READ_REG(hw, IXGBE_RXDCTL(ring->reg_idx));
 	if (ixgbe_removed(hw->hw_addr)) {
@@ -81,7 +103,7 @@ static int ixgbe_nm_halt(struct ixgbe_adapter *adapter, struct ixgbe_ring *ring)
 		return -EIO;
 
 	/* 82599 data sheet 4.6.7.1: wait 100 us more before memory is released */
-	usleep_range(100, 200);
+	usleep_range(100, 120);
 	return 0;
 }
 
@@ -172,6 +194,16 @@ void ixgbe_netmap_rx_regs(struct ixgbe_adapter *adapter, struct ixgbe_ring *ring
 	/* X540 and later: longer frames span descriptors, as they do on the 82599 */
 	if (hw->mac.type != ixgbe_mac_82599EB)
 		*rxdctl &= ~(IXGBE_RXDCTL_RLPMLMASK | IXGBE_RXDCTL_RLPML_EN);
+}
+
+/*
+ * From ixgbe_configure_rx_ring, after it has enabled the queue.  True: a queue that changes
+ * hands is on, and need not be waited for as long as the driver does.
+ */
+bool ixgbe_netmap_rx_on(struct ixgbe_adapter *adapter, struct ixgbe_ring *ring)
+{
+	return ixgbe_netmap_owns(adapter, ring) &&
+	       ixgbe_nm_soon(adapter, ring, IXGBE_RXDCTL_ENABLE);
 }
 
 /* Hand the empty, enabled ring to the core. */

@@ -44,11 +44,11 @@ static void ixgbe_nm_drain(struct ixgbe_adapter *adapter, struct ixgbe_ring *rin
 	int tries;
 
 	ixgbe_nm_kick(adapter, ring);
-	for (tries = 0; tries < 50; tries++) {
+	for (tries = 0; tries < 250; tries++) {
 		desc = IXGBE_RX_DESC(ring, READ_ONCE(ring->next_to_clean));
 		if (!READ_ONCE(desc->wb.upper.length))
 			break;
-		usleep_range(100, 200);
+		usleep_range(40, 60);
 	}
 }
 
