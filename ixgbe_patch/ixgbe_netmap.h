@@ -69,6 +69,9 @@ struct ixgbe_netmap_count {
  * @tx_queue: who has it
  * @spare: the hardware queue behind netmap's TX ring; NULL: there is none; changed
  *	under rtnl
+ * @tx_late: when a TX queue that was given back last had no time left to send, in
+ *	jiffies; under rtnl
+ * @tx_was_late: there was one
  * @sent: what netmap's TX rings have sent
  * @cut: bus mastering is off, as not even a reset has stopped a queue
  * @xmit: where the kernel's own packets go instead of the hardware; NULL: nowhere else;
@@ -101,6 +104,8 @@ struct ixgbe_netmap {
 	DECLARE_BITMAP(tx_run, IXGBE_NETMAP_QUEUES);
 	struct ixgbe_netmap_queue tx_queue[IXGBE_NETMAP_QUEUES];
 	struct ixgbe_netmap_spare *spare[IXGBE_NETMAP_QUEUES];
+	unsigned long tx_late;
+	bool tx_was_late;
 	struct ixgbe_netmap_count sent[IXGBE_NETMAP_QUEUES];
 	const struct nm_nic_xmit *xmit;
 	void *xmit_priv;

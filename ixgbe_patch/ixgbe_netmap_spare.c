@@ -15,6 +15,9 @@
 /* How long a queue that is given back may go on sending what it was told to send. */
 #define IXGBE_NM_DRAIN_MS 100
 
+/* The same for one that is given back right after another had no time left. */
+#define IXGBE_NM_DRAIN_NEXT_MS 4
+
 /**
  * struct ixgbe_netmap_spare - a spare hardware queue
  * @sent: where its packets are counted
@@ -161,12 +164,26 @@ static int ixgbe_nm_tx_program(struct ixgbe_adapter *adapter, struct ixgbe_netma
 }
 
 /*
+ * How long to wait for a queue, in ms.  What keeps a queue from sending (pause frames)
+ * keeps all of them, and they had the same time: many that are given back one after the
+ * other, under rtnl, wait for little more than one.
+ */
+static unsigned int ixgbe_nm_tx_patience(const struct ixgbe_netmap *nm)
+{
+	unsigned long recent = nm->tx_late + msecs_to_jiffies(IXGBE_NM_DRAIN_MS);
+
+	return nm->tx_was_late && time_before(jiffies, recent) ? IXGBE_NM_DRAIN_NEXT_MS :
+								 IXGBE_NM_DRAIN_MS;
+}
+
+/*
  * Wait until what the program has sent is on its way: the queue is empty and has said
  * so (data sheet 4.6.8.1).  Bounded, and without a link there is nothing to wait for.
  */
 static void ixgbe_nm_tx_drain(struct ixgbe_adapter *adapter, struct ixgbe_netmap_spare *spare)
 {
-	unsigned long end = jiffies + msecs_to_jiffies(IXGBE_NM_DRAIN_MS);
+	unsigned int patience = ixgbe_nm_tx_patience(&adapter->netmap);
+	ktime_t end = ktime_add_ms(ktime_get(), patience);
 	struct ixgbe_hw *hw = &adapter->hw;
 	u8 reg = spare->ring.reg_idx;
 	u32 tail;
@@ -176,10 +193,12 @@ static void ixgbe_nm_tx_drain(struct ixgbe_adapter *adapter, struct ixgbe_netmap
 		if (IXGBE_READ_REG(hw, IXGBE_TDH(reg)) == tail &&
 		    READ_ONCE(*spare->head) == tail)
 			return;
-		if (time_after(jiffies, end)) {
+		if (ktime_after(ktime_get(), end)) {
+			adapter->netmap.tx_late = jiffies;
+			adapter->netmap.tx_was_late = true;
 			netdev_warn(adapter->netdev,
-				    "TX ring %u still had packets to send after %d ms; they are dropped\n",
-				    spare->ring.queue_index, IXGBE_NM_DRAIN_MS);
+				    "TX ring %u still had packets to send after %u ms; they are dropped\n",
+				    spare->ring.queue_index, patience);
 			return;
 		}
 		usleep_range(200, 500);
