@@ -60,6 +60,11 @@ impl Nif {
         &self.has
     }
 
+    /// Its number in the region.
+    pub(super) fn index(&self) -> usize {
+        self.index
+    }
+
     /// Where it is in the region.
     pub(crate) fn offset(&self) -> usize {
         self.region.layout().if_offset(self.index)

@@ -195,6 +195,9 @@ impl Registered {
             head = buf;
             self.extra += 1;
         }
+        if self.extra != 0 {
+            mem.has_extra(self.nif.index());
+        }
         self.nif.set_bufs_head(head);
     }
 

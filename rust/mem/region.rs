@@ -73,6 +73,8 @@ struct RingObject {
 struct IfObject {
     mem: Arc<Chunk>,
     used: bool,
+    /// Its fd was given extra buffers, which its program may keep anywhere.
+    extra: bool,
 }
 
 impl Key {
@@ -186,6 +188,7 @@ impl Inner {
         let object = IfObject {
             mem: mem.clone(),
             used: true,
+            extra: false,
         };
         self.ifs.push(object, GFP_KERNEL)?;
         Ok((i, mem))
@@ -195,7 +198,20 @@ impl Inner {
     pub(crate) fn free_if(&mut self, i: usize) {
         if let Some(object) = self.ifs.get_mut(i) {
             object.used = false;
+            object.extra = false;
         }
+    }
+
+    /// The fd of a `netmap_if` has extra buffers from now on.
+    pub(crate) fn has_extra(&mut self, i: usize) {
+        if let Some(object) = self.ifs.get_mut(i) {
+            object.extra = true;
+        }
+    }
+
+    /// Is there anybody who may hold loose buffers: a ring, or a program with extra ones?
+    fn in_hands(&self) -> bool {
+        self.rings.iter().any(|o| o.used) || self.ifs.iter().any(|o| o.extra)
     }
 
     /// A fresh, zeroed ring object of at least that many bytes, and its number. Its address space

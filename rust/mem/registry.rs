@@ -163,6 +163,8 @@ impl Drop for Lease {
             registry[at].fds -= 1;
             if registry[at].fds == 0 {
                 let _ = registry.remove(at);
+            } else {
+                self.0.lock().sweep();
             }
             if registry.is_empty() {
                 // A static is not dropped with the module: leave it nothing to leak.

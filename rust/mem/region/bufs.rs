@@ -176,6 +176,22 @@ impl Inner {
         }
     }
 
+    /// An fd has left the region: if nobody is left who may hold loose buffers, they go back to the
+    /// pool. Programs lose some, by being killed between two slots, or with a chain of their own.
+    pub(crate) fn sweep(&mut self) {
+        if self.in_hands() {
+            return;
+        }
+        let mut first = 0;
+        for at in 0..self.chunks.len() {
+            let count = self.layout.chunk_bufs(at) as u32;
+            for buf in first..first + count {
+                self.free_loose(buf);
+            }
+            first += count;
+        }
+    }
+
     /// Adds a run of buffers to the pool, mapped for every attached device.
     pub(crate) fn populate(&mut self) -> Result {
         let at = self.chunks.len();

@@ -45,6 +45,7 @@ pub mod kloop_events;
 pub mod kloop_tx;
 pub mod libpcap;
 pub mod lifecycle;
+pub mod loose;
 pub mod matrix;
 pub mod memory;
 pub mod meta;
@@ -189,6 +190,7 @@ pub fn all() -> Vec<&'static Test> {
         rights::TESTS,
         containers::TESTS,
         security::TESTS,
+        loose::TESTS,
         meta::TESTS,
         counters::TESTS,
         programs::TESTS,
