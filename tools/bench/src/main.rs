@@ -12,6 +12,7 @@ mod places;
 mod plan;
 mod records;
 mod report;
+mod switch;
 mod symbols;
 
 use anyhow::{bail, Context, Result};
@@ -55,6 +56,12 @@ struct Options {
     /// Only check the counting: a loop of 6,000,000 instructions, without card
     #[arg(long)]
     calibrate: bool,
+    /// Only measure what a switch of a queue costs: time and packets
+    #[arg(long)]
+    switch: bool,
+    /// How often each queue is switched there
+    #[arg(long, default_value_t = 20)]
+    rounds: u32,
     /// Replace the measured part of this file
     #[arg(long)]
     write: Option<PathBuf>,
@@ -72,6 +79,14 @@ fn main() -> ExitCode {
 }
 
 fn work(options: &Options) -> Result<()> {
+    if options.switch {
+        let text = switch::run(options.rounds)?;
+        println!("{text}");
+        return match &options.write {
+            Some(path) => write_document(path, "switch", &text),
+            None => Ok(()),
+        };
+    }
     let places = Places::find(&lab::places::cache())?;
     let scratch = Scratch::new("bench")?;
     let started = Instant::now();
@@ -139,7 +154,7 @@ fn work(options: &Options) -> Result<()> {
         );
     }
     if let Some(path) = &options.write {
-        write_document(path, &text)?;
+        write_document(path, "measured", &text)?;
     }
     Ok(())
 }
@@ -178,16 +193,22 @@ fn local(places: &Places, path: &str) -> PathBuf {
     }
 }
 
-const BEGIN: &str = "<!-- measured: begin -->";
-const END: &str = "<!-- measured: end -->";
+/// The comment lines around a part of the document.
+fn markers(part: &str) -> (String, String) {
+    (
+        format!("<!-- {part}: begin -->"),
+        format!("<!-- {part}: end -->"),
+    )
+}
 
-/// Put `text` between the two comment lines of the document.
-fn write_document(path: &Path, text: &str) -> Result<()> {
+/// Put `text` between the two comment lines of a part of the document.
+fn write_document(path: &Path, part: &str, text: &str) -> Result<()> {
     let old = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
-    let (Some(begin), Some(end)) = (old.find(BEGIN), old.find(END)) else {
-        bail!("{} has no lines '{BEGIN}' and '{END}'", path.display());
+    let (first, last) = markers(part);
+    let (Some(begin), Some(end)) = (old.find(&first), old.find(&last)) else {
+        bail!("{} has no lines '{first}' and '{last}'", path.display());
     };
-    let new = format!("{}{BEGIN}\n\n{text}{}", &old[..begin], &old[end..]);
+    let new = format!("{}{first}\n\n{text}{}", &old[..begin], &old[end..]);
     fs::write(path, new).with_context(|| format!("write {}", path.display()))
 }
 
@@ -198,13 +219,14 @@ mod tests {
     #[test]
     fn only_the_measured_part_of_the_document_changes() {
         let path = std::env::temp_dir().join(format!("bench-test-{}", std::process::id()));
-        fs::write(&path, format!("above\n{BEGIN}\nold\n{END}\nbelow\n")).unwrap();
-        write_document(&path, "new\n").unwrap();
+        let (begin, end) = markers("part");
+        fs::write(&path, format!("above\n{begin}\nold\n{end}\nbelow\n")).unwrap();
+        write_document(&path, "part", "new\n").unwrap();
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, "no markers").unwrap();
-        let refused = write_document(&path, "new\n");
+        let refused = write_document(&path, "part", "new\n");
         fs::remove_file(&path).unwrap();
-        assert_eq!(text, format!("above\n{BEGIN}\n\nnew\n{END}\nbelow\n"));
+        assert_eq!(text, format!("above\n{begin}\n\nnew\n{end}\nbelow\n"));
         assert!(refused.is_err());
     }
 }

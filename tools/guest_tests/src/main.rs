@@ -9,6 +9,7 @@
 
 mod abi;
 mod actor;
+mod blackout;
 mod bpf;
 mod broken;
 mod check;

@@ -3,6 +3,7 @@
 
 use crate::abi::{Register, NIC_SW, NO_RINGS};
 use crate::actor;
+use crate::blackout;
 use crate::check::{Errno, Sys};
 use crate::churn;
 use crate::fd::{one_rx, Fd};
@@ -53,6 +54,7 @@ pub fn play(part: &[String]) -> Result<()> {
             say("ready")?;
             until_told()
         }
+        "blackout" => blackout::print(num(1)?, num(2)?, num(3)?, num(4)?),
         "churn" => churn::forever(num(1)?.into(), num(2)?, num(3)?),
         "memlock" => memlock(num(1)?),
         "idle" => {

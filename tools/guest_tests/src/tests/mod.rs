@@ -68,6 +68,7 @@ pub mod rights;
 pub mod rust_crate;
 pub mod security;
 pub mod share;
+pub mod switch_loss;
 pub mod tools;
 pub mod tx;
 pub mod tx_bad;
@@ -207,6 +208,7 @@ pub fn all() -> Vec<&'static Test> {
         kloop_events::TESTS,
         kloop_tx::TESTS,
         rust_crate::TESTS,
+        switch_loss::TESTS,
         tools::TESTS,
         lifecycle::TESTS,
         events::TESTS,
