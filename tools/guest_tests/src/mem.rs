@@ -88,14 +88,14 @@ impl Mem {
 
 impl Mem {
     /// Calls `f` with the place and the bytes of every page that can be read. Pages that do not
-    /// exist are skipped, as they would be a SIGBUS to touch: objects of a region that have any have
-    /// their first, and begin at multiples of 64 pages, or lie behind each other.
+    /// exist are skipped, as they would be a SIGBUS to touch; objects and buffers get theirs in
+    /// order, so that nothing comes behind a long gap.
     pub fn each_page(&self, mut f: impl FnMut(usize, &[u8])) {
         const PAGE: usize = 4096;
-        const RUN: usize = 64 * PAGE;
+        const LONG: usize = 16_384;
         let mut page = [0u8; PAGE];
-        let mut off = 0;
-        while off + PAGE <= self.len {
+        let mut gap = 0;
+        for off in (0..self.len).step_by(PAGE) {
             let local = libc::iovec {
                 iov_base: page.as_mut_ptr().cast(),
                 iov_len: PAGE,
@@ -108,9 +108,12 @@ impl Mem {
             let n = unsafe { libc::process_vm_readv(libc::getpid(), &local, 1, &remote, 1, 0) };
             if n == PAGE as isize {
                 f(off, &page);
-                off += PAGE;
+                gap = 0;
             } else {
-                off = (off + 1).next_multiple_of(RUN);
+                gap += 1;
+                if gap > LONG {
+                    break;
+                }
             }
         }
     }
@@ -182,12 +185,12 @@ impl Nif {
 
     /// RX ring `q`, if bound.
     pub fn rx(&self, q: u32) -> Option<Ring> {
-        self.ring(self.rx_place(q))
+        self.any_ring(self.rx_place(q))
     }
 
     /// NIC TX ring `q`, if bound.
     pub fn tx(&self, q: u32) -> Option<Ring> {
-        self.ring(q as usize)
+        self.any_ring(q as usize)
     }
 
     /// The host TX ring, if bound: what is sent there enters the kernel.
@@ -197,19 +200,20 @@ impl Nif {
 
     /// Host TX ring `k`, if bound.
     pub fn host_tx_at(&self, k: usize) -> Option<Ring> {
-        self.ring(self.tx_rings() + k)
+        self.any_ring(self.tx_rings() + k)
     }
 
     /// Host RX ring `k`, if bound: what the kernel sends arrives there.
     pub fn host_rx_at(&self, k: usize) -> Option<Ring> {
-        self.ring(self.tx_rings() + self.host_tx() + self.rx_rings() + k)
+        self.any_ring(self.tx_rings() + self.host_tx() + self.rx_rings() + k)
     }
 
     pub fn flags(&self) -> u32 {
         self.mem.get(self.off + shm::IF_FLAGS)
     }
 
-    fn ring(&self, k: usize) -> Option<Ring> {
+    /// The ring at place `k` of `ring_ofs`, if bound.
+    pub fn any_ring(&self, k: usize) -> Option<Ring> {
         match self.ring_ofs(k) {
             0 => None,
             ofs => Some(Ring::new(

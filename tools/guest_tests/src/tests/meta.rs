@@ -53,7 +53,7 @@ fn register(mut reg: Register, opt: &mut OptRxMeta) -> Sys<Port> {
     Port::mapped(fd, reg)
 }
 
-fn open(reg: Register) -> Result<(Port, OptRxMeta)> {
+pub(super) fn open(reg: Register) -> Result<(Port, OptRxMeta)> {
     let mut opt = option();
     let port = want_ok("REGISTER with RX_META", register(reg, &mut opt))?;
     want_eq("nro_status", opt.opt.status, 0)?;

@@ -66,9 +66,11 @@ pub mod queues_traffic;
 pub mod regions;
 pub mod rights;
 pub mod rust_crate;
+pub mod secrets;
 pub mod security;
 pub mod share;
 pub mod switch_loss;
+pub mod threads;
 pub mod tools;
 pub mod tx;
 pub mod tx_bad;
@@ -192,6 +194,8 @@ pub fn all() -> Vec<&'static Test> {
         containers::TESTS,
         security::TESTS,
         loose::TESTS,
+        secrets::TESTS,
+        threads::TESTS,
         meta::TESTS,
         counters::TESTS,
         programs::TESTS,
