@@ -151,7 +151,7 @@ pub const fn cell(
     run: fn() -> Result<()>,
 ) -> Test {
     Test {
-        limit: 60,
+        limit: 120,
         flaps: true,
         logs,
         deep: matches!(speed, Speed::Thorough) || !(column == 1 || column == 3),
