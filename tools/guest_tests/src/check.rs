@@ -26,6 +26,7 @@ impl fmt::Display for Errno {
             libc::EINTR => "EINTR",
             libc::EIO => "EIO",
             libc::ENXIO => "ENXIO",
+            libc::EAGAIN => "EAGAIN",
             libc::ENOMEM => "ENOMEM",
             libc::EBADF => "EBADF",
             libc::EACCES => "EACCES",

@@ -5,18 +5,20 @@
 //! A part prints lines; the test reads them.  It ends when its standard input
 //! is closed, which also happens when the test dies.
 
+use crate::deep::patience;
 use anyhow::{bail, Context, Result};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{channel, Receiver};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A part being played in another process.
 pub struct Helper {
     child: Child,
     stdin: Option<ChildStdin>,
     lines: Receiver<String>,
+    forked: bool,
 }
 
 impl Helper {
@@ -58,6 +60,7 @@ impl Helper {
             child,
             stdin,
             lines,
+            forked: false,
         })
     }
 
@@ -120,9 +123,32 @@ impl Helper {
         Ok(())
     }
 
+    /// Waits until it has ended, whatever way that is.
+    pub fn gone(&mut self, limit: Duration) -> Result<()> {
+        let end = Instant::now() + patience(limit);
+        while self.child.try_wait()?.is_none() {
+            if Instant::now() > end {
+                bail!("process {} is still there", self.pid());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    /// From now on a child of the part plays it, with the same standard input and output.
+    pub fn forked(&mut self) {
+        self.forked = true;
+    }
+
     /// Lets it end by itself, and waits for that.
     pub fn end(mut self) -> Result<()> {
         drop(self.stdin.take());
+        if self.forked {
+            // its standard output ends with it
+            while self.lines.recv_timeout(Duration::from_secs(10)).is_ok() {}
+            self.child.wait()?;
+            return Ok(());
+        }
         let status = self.child.wait()?;
         if !status.success() {
             bail!("helper: {status}");

@@ -93,23 +93,10 @@ impl Nic {
         Nic::at(PORTS[1])
     }
 
-    fn at(port: &str) -> Result<Nic> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags(libc::O_NONBLOCK)
-            .open(port)
-            .with_context(|| {
-                format!("open {port} (is this the lab's guest, and the card's control socket up?)")
-            })?;
-        let mut chan = Chan {
-            file,
-            pending: Vec::new(),
-        };
-        while chan.fill(Duration::from_millis(20))? {}
-        chan.pending.clear();
+    /// As [`Nic::open`], of any port that talks as the card does.
+    pub fn at(port: &str) -> Result<Nic> {
         Ok(Nic {
-            chan: RefCell::new(chan),
+            chan: RefCell::new(Chan::open(port)?),
         })
     }
 
@@ -263,6 +250,24 @@ impl Drop for Gen<'_> {
 }
 
 impl Chan {
+    fn open(port: &str) -> Result<Chan> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(port)
+            .with_context(|| {
+                format!("open {port} (is this the lab's guest, and the card's control socket up?)")
+            })?;
+        let mut chan = Chan {
+            file,
+            pending: Vec::new(),
+        };
+        while chan.fill(Duration::from_millis(20))? {}
+        chan.pending.clear();
+        Ok(chan)
+    }
+
     /// Reads what is there; false if nothing came in time.
     fn fill(&mut self, timeout: Duration) -> Result<bool> {
         let got = poll_fd(self.file.as_raw_fd(), libc::POLLIN, timeout)?;

@@ -23,6 +23,7 @@ pub fn play(part: &[String]) -> Result<()> {
     match part[0].as_str() {
         "actor" => actor::play(),
         "hold" => hold(num(1)?),
+        "cast" => crate::tests::matrix::cast(&part[1..]),
         "hold-as" => {
             become_user(num(1)?)?;
             hold(num(2)?)

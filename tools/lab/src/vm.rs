@@ -306,6 +306,15 @@ impl Vm {
         matches!(self.qemu.ended(), Ok(None)) && self.ssh.alive()
     }
 
+    /// Whether the machine ends within `patience`.
+    pub fn ends(&mut self, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
+        while matches!(self.qemu.ended(), Ok(None)) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        matches!(self.qemu.ended(), Ok(Some(_)))
+    }
+
     /// The last console lines, indented.
     pub fn last_console(&self, n: usize) -> String {
         last_lines(self.console.path(), n)

@@ -9,11 +9,16 @@
 //! the port in the state the column says, under traffic.
 
 mod card;
+mod cast;
 mod config;
+mod device;
 mod doc;
+mod module;
 mod network;
 mod owners;
 mod play;
+mod process;
+mod program;
 mod stage;
 mod watch;
 
@@ -22,6 +27,7 @@ use crate::check::Errno;
 use anyhow::Result;
 use std::fmt;
 
+pub use cast::play as cast;
 pub use doc::markdown;
 
 /// What programs hold when the event happens.
@@ -58,6 +64,8 @@ pub enum Outcome {
     /// The fd loses the port for good: poll says POLLERR, sync this errno. The queues are the
     /// kernel's again.
     Gone(i32),
+    /// The program has gone: its queues are the kernel's when it can be waited for.
+    Returned,
     /// There is no such case, and no test.
     NoCase,
 }
@@ -72,6 +80,7 @@ impl fmt::Display for Outcome {
             Outcome::Down(e) => write!(f, "POLLERR, {} until undone", Errno(*e)),
             Outcome::Refused(e) => write!(f, "refused, {}", Errno(*e)),
             Outcome::Gone(e) => write!(f, "POLLERR, {}", Errno(*e)),
+            Outcome::Returned => f.write_str("the kernel's again"),
             Outcome::NoCase => f.write_str("–"),
         }
     }
@@ -161,11 +170,14 @@ pub const fn cell(
 
 /// All rows, in the order of the document, with the tests of their cells.
 fn table() -> impl Iterator<Item = (&'static Row, &'static [Test; 5])> {
-    let parts: [(&[Row], &[[Test; 5]]); 4] = [
+    let parts: [(&[Row], &[[Test; 5]]); 7] = [
         (network::ROWS, network::TESTS),
         (config::ROWS, config::TESTS),
         (owners::ROWS, owners::TESTS),
         (card::ROWS, card::TESTS),
+        (process::ROWS, process::TESTS),
+        (device::ROWS, device::TESTS),
+        (module::ROWS, module::TESTS),
     ];
     parts
         .into_iter()

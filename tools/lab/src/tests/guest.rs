@@ -11,6 +11,7 @@ use crate::echo;
 use crate::say::progress;
 use crate::vm::{Config, Vm};
 use anyhow::{bail, Result};
+use std::time::Duration;
 
 /// How often the guest is booted anew after a test took it down.
 const REBOOTS: usize = 5;
@@ -54,6 +55,7 @@ pub fn run(
         .collect();
     for boot in 0..=REBOOTS {
         if wanted.is_empty() {
+            reboot(&mut vm, args, part, tally);
             return Ok(());
         }
         let mut ktap = KtapReader::new(part, args.verbose);
@@ -67,6 +69,7 @@ pub fn run(
         if wanted.is_empty() {
             ktap.end(status, tally);
             leaks(&vm, part, tally);
+            reboot(&mut vm, args, part, tally);
             return Ok(());
         }
         // The first test without a line was running when the end came.
@@ -94,6 +97,41 @@ pub fn run(
         tally.failed(part, name, "not run: the guest went down too often");
     }
     Ok(())
+}
+
+/// How long a kernel may take to shut its devices down.
+const SHUTDOWN: Duration = Duration::from_secs(60);
+
+/// The machine goes down while a program has all RX queues and traffic comes: the driver's
+/// shutdown callback runs under it. Last of all, as nothing is left afterwards.
+fn reboot(vm: &mut Vm, args: &TestArgs, part: &str, tally: &mut Tally) {
+    const NAME: &str = "lifecycle.reboot_with_all_queues_out";
+    if !args.wants(NAME) {
+        return;
+    }
+    let log = vm.scratch_file("reboot.log");
+    let hold = "nm_test --setup && tail -f /dev/null | nm_test --helper cast read All";
+    let held = vm.spawn("holder", hold, &log).and_then(|holder| {
+        let seen = "for i in $(seq 300); do grep -q 'RX queue 0: netmap' \
+                    /sys/kernel/debug/netmap/rings && exit 0; sleep 0.1; done; exit 1";
+        vm.must(seen)?;
+        vm.ctl("gen start reboot profile=flows flows=500 rate=5000 size=100 dport=7100 dmac=ff:ff:ff:ff:ff:ff")?;
+        Ok(holder)
+    });
+    let holder = match held {
+        Ok(holder) => holder,
+        Err(e) => return tally.failed(part, NAME, &format!("{e:#}")),
+    };
+    // The connection ends with the guest, so its status says nothing.
+    let _ = vm.run("reboot -f");
+    let ended = vm.ends(SHUTDOWN);
+    drop(holder);
+    let trouble = vm.console.new_trouble();
+    match (ended, trouble.first()) {
+        (true, None) => tally.passed(part, NAME),
+        (true, Some(first)) => tally.failed(part, NAME, first),
+        (false, _) => tally.failed(part, NAME, "the machine did not go down"),
+    }
 }
 
 /// A complaint of the guest's kernel is a failure of its own.

@@ -2,11 +2,11 @@
 //! The port in the state a column says: queues with programs that read, everything else the
 //! kernel's, and traffic on both from generators in the card.
 
-use super::watch::Watch;
+use super::program::{programs, Program, STEERED};
 use super::Column;
 use crate::abi::*;
 use crate::check::*;
-use crate::fd::{one_rx, Fd};
+use crate::fd::Fd;
 use crate::frame::outgoing;
 use crate::nic::Nic;
 use crate::peer;
@@ -16,23 +16,13 @@ use crate::sock::Counter;
 use crate::steer::{carrier_changes, ethtool, ifname, num_queues, sysfs, Rss, Rule};
 use crate::tests::putback::put_copy;
 use anyhow::{bail, Context, Result};
-use std::os::fd::AsRawFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What must happen soon, happens within this.
 pub const SOON: Duration = Duration::from_secs(10);
-/// UDP port steered to queue 0; the others follow.
-const STEERED: u16 = 7200;
-/// As many that each queue gets one of them, whatever the hash key.
-const FLOWS: u32 = 160;
-
-/// A program: an fd with rings, and those who wait at it.
-pub struct Program {
-    // dropped in this order: the threads use the rings, the mapping pins the registration
-    watch: Watch,
-    pub port: Port,
-    pub queues: Vec<u32>,
-}
+/// As many that each queue gets some of them, whatever the hash key; the hash is linear, so of few
+/// flows that are numbered all may go to every other queue.
+const FLOWS: u64 = 2048;
 
 /// The port, set up; see the module.
 pub struct Stage {
@@ -58,63 +48,45 @@ pub struct Snapshot {
 impl Stage {
     /// Takes the queues, starts the traffic, waits until all of it arrives.
     pub fn set(column: Column) -> Result<Stage> {
+        let mut stage = Stage::bare(column)?;
+        stage.programs = programs(column, stage.queues)?;
+        stage.begin()?;
+        stage.flows()?;
+        Ok(stage)
+    }
+
+    /// The same, but somebody else takes the queues, then calls [`Stage::begin`].
+    pub fn bare(column: Column) -> Result<Stage> {
         // one process plays one cell, so nobody misses it
         let nic: &'static Nic = Box::leak(Box::new(Nic::open()?));
         let queues = num_queues("rx-")?;
-        let steered: &[u32] = match column {
-            Column::None => &[],
-            Column::One | Column::All | Column::AllNic => &[Q],
-            Column::Several => &[Q, Q + 1, Q + 2],
-        };
         let rss = match column {
-            Column::One | Column::Several => Some(Rss::without(steered)?),
+            Column::One | Column::Several => Some(Rss::without(column.steered())?),
             _ => None,
         };
-        let all = Register {
-            mode: ALL_NIC,
-            flags: RX_ONLY,
-            ..Register::default()
-        };
-        let programs = match column {
-            Column::None => Vec::new(),
-            Column::One => vec![Program::new(one_rx(Q), vec![Q])?],
-            Column::Several => {
-                let none = Register {
-                    flags: RX_ONLY | NO_RINGS,
-                    ..one_rx(0)
-                };
-                vec![
-                    Program::new(none, vec![Q, Q + 1])?,
-                    Program::new(one_rx(Q + 2), vec![Q + 2])?,
-                ]
-            }
-            Column::All => vec![Program::new(all, (0..queues).collect())?],
-            Column::AllNic => {
-                let all = Register { flags: 0, ..all };
-                vec![Program::new(all, (0..queues).collect())?]
-            }
-        };
-        let mut stage = Stage {
+        Ok(Stage {
             nic,
             column,
-            programs,
+            programs: Vec::new(),
             queues,
             rules: Vec::new(),
             rss,
             kernel: Counter::start(OTHER_PORT)?,
             streams: Vec::new(),
-        };
-        stage.steer()?;
-        for q in steered {
+        })
+    }
+
+    /// Steers, and starts the traffic.
+    pub fn begin(&mut self) -> Result<()> {
+        self.steer()?;
+        for q in self.column.steered() {
             let dport = STEERED + *q as u16;
             // to all stations, so that it arrives also while the port has another address
-            stage.stream(&format!("profile=udp rate=300 size=200 dport={dport}"))?;
+            self.stream(&format!("profile=udp rate=300 size=200 dport={dport}"))?;
         }
-        stage.stream(&format!(
+        self.stream(&format!(
             "profile=flows flows={FLOWS} rate=1000 size=100 dport={OTHER_PORT}"
-        ))?;
-        stage.flows()?;
-        Ok(stage)
+        ))
     }
 
     fn stream(&mut self, spec: &str) -> Result<()> {
@@ -128,8 +100,10 @@ impl Stage {
 
     /// The queues that are out.
     pub fn taken(&self) -> Vec<u32> {
-        let of = self.programs.iter();
-        of.flat_map(|p| p.queues.iter().copied()).collect()
+        match self.column {
+            Column::All | Column::AllNic => (0..self.queues).collect(),
+            column => column.steered().to_vec(),
+        }
     }
 
     /// Does the kernel have an RX queue?
@@ -251,6 +225,20 @@ impl Stage {
         Ok(())
     }
 
+    /// The queues are the kernel's. At once, but for a process that has just started threads: its
+    /// memory, and so its mappings, may outlive it by some RCU grace periods (futex hash).
+    pub fn returned(&self) -> Result<()> {
+        let begin = Instant::now();
+        let fd = Fd::open()?;
+        eventually("the queues are the kernel's", SOON, || {
+            let states = self.taken().into_iter().map(|q| Ok(rx_info(&fd, q)?.state));
+            let states: Result<Vec<_>> = states.collect();
+            Ok(states?.iter().all(|s| *s == Q_KERNEL))
+        })?;
+        println!("the queues were back after {:?}", begin.elapsed());
+        Ok(())
+    }
+
     /// Waits until frames arrive at each taken ring and at the kernel.
     pub fn flows(&self) -> Result<()> {
         let count = |p: &Program, q| {
@@ -272,7 +260,7 @@ impl Stage {
             format!("rings {before:?} -> {:?}, kernel {kernel:?}", rings())
         })?;
         match self.column {
-            Column::AllNic => self.transmits(),
+            Column::AllNic if !self.programs.is_empty() => self.transmits(),
             _ => Ok(()),
         }
     }
@@ -295,8 +283,8 @@ impl Stage {
         })
     }
 
-    /// Ends the traffic; with `whole`, not one frame may be lost or come twice.
-    pub fn hush(&mut self, whole: bool) -> Result<()> {
+    /// Ends the traffic; frames sent of each stream, the one by the hash last.
+    fn silence(&mut self) -> Result<Vec<u64>> {
         let mut sent = Vec::new();
         for name in self.streams.drain(..) {
             self.nic.cmd(&format!("gen stop {name}"))?;
@@ -308,6 +296,25 @@ impl Stage {
                 .find_map(|w| w.strip_prefix("sent=")?.parse::<u64>().ok());
             sent.push(n.with_context(|| format!("no count in '{line}'"))?);
         }
+        Ok(sent)
+    }
+
+    /// Ends the traffic; if the kernel has all of what goes by the hash, not one of these frames
+    /// may be lost.
+    pub fn hush_kernel(&mut self) -> Result<()> {
+        let hashed = self.silence()?.pop().context("no stream")?;
+        if !matches!(self.column, Column::One | Column::Several) {
+            return Ok(());
+        }
+        let all = eventually("the kernel gets every frame by the hash", SOON / 2, || {
+            Ok(self.kernel.total() == hashed)
+        });
+        all.with_context(|| format!("sent {hashed}, arrived {}", self.kernel.total()))
+    }
+
+    /// Ends the traffic; with `whole`, not one frame may be lost or come twice.
+    pub fn hush(&mut self, whole: bool) -> Result<()> {
+        let mut sent = self.silence()?;
         if !whole {
             return Ok(());
         }
@@ -333,7 +340,7 @@ impl Stage {
     pub fn end(mut self) -> Result<()> {
         self.rules.clear();
         for p in self.programs.drain(..) {
-            p.watch.end()?;
+            p.end()?;
         }
         drop(self.rss.take());
         for i in Fd::open()?.queues(Some(&ifname()))? {
@@ -350,41 +357,23 @@ impl Stage {
         let (before, kernel) = (self.nic.counts()?, self.kernel.total());
         let gen = self.nic.generate(
             "all",
-            &format!("profile=flows flows={FLOWS} count=480 rate=4000 size=100 dport={OTHER_PORT} wait=1"),
+            &format!("profile=flows flows={FLOWS} count={FLOWS} rate=8000 size=100 dport={OTHER_PORT} wait=1"),
         )?;
         gen.wait(SOON)?;
         eventually("all of them reach the kernel", SOON, || {
-            Ok(self.kernel.total() >= kernel + 480)
+            Ok(self.kernel.total() >= kernel + FLOWS)
         })?;
         let after = self.nic.counts()?;
         for q in 0..self.queues {
             let got = after.rxq(q, "packets")? - before.rxq(q, "packets")?;
             want(&format!("queue {q} is the kernel's and receives"), got > 0)?;
         }
-        want_eq("frames the kernel got", self.kernel.total() - kernel, 480)?;
+        want_eq("frames the kernel got", self.kernel.total() - kernel, FLOWS)?;
         if self.column == Column::AllNic {
             want("the kernel transmits again", peer::pings(1)? > 0)?;
         }
         drop(Port::rx(Q).context("register again")?);
         Ok(())
-    }
-}
-
-impl Program {
-    fn new(reg: Register, queues: Vec<u32>) -> Result<Program> {
-        let port = Port::open(&ifname(), reg).context("register")?;
-        if reg.flags & NO_RINGS != 0 {
-            for q in &queues {
-                want_ok("NIOCQADD", port.fd.qadd(*q))?;
-            }
-        }
-        let rings: Result<Vec<_>> = queues.iter().map(|q| Ok((*q, port.ring(*q)?))).collect();
-        let watch = Watch::start(port.fd.file.as_raw_fd(), rings?)?;
-        Ok(Program {
-            watch,
-            port,
-            queues,
-        })
     }
 }
 

@@ -210,7 +210,11 @@ fn epoll(seen: &Seen, fd: RawFd, stop: RawFd) -> Sys<()> {
         let mut event = libc::epoll_event { events: 0, u64: 0 };
         // SAFETY: room for one event.
         if unsafe { libc::epoll_wait(set.as_raw_fd(), &mut event, 1, -1) } < 0 {
-            return Err(Errno::last());
+            match Errno::last() {
+                // SIGCONT ends it, and sleep too (signal(7)); poll() goes on by itself
+                Errno(libc::EINTR) => continue,
+                e => return Err(e),
+            }
         }
         if event.u64 == fd as u64 {
             seen.error(1, event.events);

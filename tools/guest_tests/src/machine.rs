@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The machine the guest runs in, as the lab lets the guest ask for it (`tools/lab/src/machine.rs`):
+//! the button of a card's slot.
+
+use crate::nic::Nic;
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+
+const PORT: &str = "/dev/virtio-ports/machine.ctl";
+
+/// The first card's slot.
+const CARD: u32 = 0;
+
+/// Presses the attention button of the first card's slot. Five seconds later the kernel lets go
+/// of the card, or takes it up again.
+pub fn press_button() -> Result<()> {
+    let machine = Nic::at(PORT)?;
+    machine.cmd(&format!("press {CARD}")).map(drop)
+}
+
+/// The PCI device behind an interface; its folder in sysfs, by bus address.
+pub fn pci_device(name: &str) -> Result<PathBuf> {
+    let link = format!("/sys/class/net/{name}/device");
+    std::fs::canonicalize(&link).with_context(|| link)
+}
+
+/// The last part of a path: a bus address, a slot's number.
+pub fn last_part(path: &Path) -> Result<String> {
+    let name = path.file_name().context("no name")?;
+    Ok(name.to_string_lossy().into_owned())
+}
+
+/// The folder in sysfs of the slot a PCI device is in.
+pub fn slot_of(device: &Path) -> Result<PathBuf> {
+    let address = last_part(device)?;
+    for slot in std::fs::read_dir("/sys/bus/pci/slots")?.flatten() {
+        let of = std::fs::read_to_string(slot.path().join("address"))?;
+        if address.starts_with(of.trim()) {
+            return Ok(slot.path());
+        }
+    }
+    anyhow::bail!("{address} is in no slot")
+}
