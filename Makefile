@@ -3,7 +3,7 @@
 # root rights, the registries and Debian 12 or 13 are needed.
 #   NM_CACHE=DIR       where everything made is kept (default /var/cache/netmap-build)
 #   NM_KERNEL=RELEASE  build for and boot this kernel instead of the one in tools/root/kernel.lock
-#   CHECKED='kasan'    test on these kernels with run-time checks too; empty for none
+#   CHECKED='kasan'    test on these kernels with run-time checks too (default: none)
 #   ARGS='…'           passed on to the lab: make test ARGS='--filter abi'
 
 SHELL := /bin/bash
@@ -14,7 +14,7 @@ LAB := tools/lab/lab
 ARGS ?=
 # Kernels with run-time checks that repeat guest tests: kasan, kcsan, or nothing. `make test`
 # repeats one slice in SLICES, another one for each commit.
-CHECKED ?= kasan
+CHECKED ?=
 SLICES ?= 8
 
 .NOTPARALLEL:

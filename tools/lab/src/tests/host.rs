@@ -19,12 +19,15 @@ const SCRIPTS: &[&str] = &[
     "tools/root/test/run",
     "tools/examples/check",
     "tools/fuzz/run",
-    "tools/fuzz/models",
 ];
+
+/// Those of a thorough run.
+const DEEP_SCRIPTS: &[&str] = &["tools/fuzz/models"];
 
 pub fn run(args: &TestArgs, tally: &mut Tally) -> Result<()> {
     cargo(args, tally)?;
-    for name in SCRIPTS {
+    let deep: &[&str] = if args.deep { DEEP_SCRIPTS } else { &[] };
+    for name in SCRIPTS.iter().chain(deep) {
         let script = checkout().join(name);
         if script.exists() {
             ktap_script(&script, args, tally)?;
