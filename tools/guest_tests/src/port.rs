@@ -216,6 +216,14 @@ impl Lane {
         })
     }
 
+    /// After the interface was down: the driver has dropped its rules.
+    pub fn steer_again(&mut self) -> Result<()> {
+        let rule = Rule::udp(DPORT, u32::from(self.port.reg.ringid))?;
+        // the new one may have its number
+        std::mem::forget(std::mem::replace(&mut self._rule, rule));
+        Ok(())
+    }
+
     pub fn ring(&self) -> Result<Ring> {
         self.port.ring(u32::from(self.port.reg.ringid))
     }

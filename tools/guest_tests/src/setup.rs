@@ -24,9 +24,14 @@ pub fn loaded(module: &str) -> bool {
     Path::new("/sys/module").join(module).exists()
 }
 
+/// Where one of our modules is.
+pub fn module(name: &str) -> String {
+    format!("{MODULES}/{name}.ko")
+}
+
 /// Loads one of our modules and what it depends on.
 pub fn insmod(module: &str) -> Result<()> {
-    let file = format!("{MODULES}/{module}.ko");
+    let file = self::module(module);
     let depends = run("modinfo", &["-F", "depends", &file]).unwrap_or_default();
     for d in depends.trim().split(',').filter(|d| !d.is_empty()) {
         run("modprobe", &[d])?;

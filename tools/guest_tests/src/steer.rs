@@ -176,6 +176,26 @@ impl Drop for Mtu {
     }
 }
 
+/// Rings of another length; 512 slots again when dropped.  Each change restarts the port.
+pub struct Rings;
+
+impl Rings {
+    pub fn of(slots: u32) -> Result<Rings> {
+        let n = slots.to_string();
+        ethtool("-G", &["rx", &n, "tx", &n])?;
+        wait_carrier()?;
+        Ok(Rings)
+    }
+}
+
+impl Drop for Rings {
+    fn drop(&mut self) {
+        if let Err(e) = ethtool("-G", &["rx", "512", "tx", "512"]).and_then(|_| wait_carrier()) {
+            eprintln!("{e:#}");
+        }
+    }
+}
+
 /// A feature switched off; on again when dropped.
 pub struct Feature(&'static str);
 

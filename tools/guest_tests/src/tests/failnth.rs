@@ -15,29 +15,37 @@ use crate::failnth::{leaked, FailNth, Held, Once};
 use crate::fd::{header, nmreq, one_rx, one_tx, Fd};
 use crate::mem::Mem;
 use crate::nic::Nic;
-use crate::port::{rx_info, Port, DPORT, Q, Q2};
-use crate::steer::{ifname, Rss, Rule};
+use crate::port::{rx_info, Port, DPORT, Q};
+use crate::steer::{ifname, Rings, Rss, Rule};
 use anyhow::Result;
 
 tests! { "failnth":
     open_without_memory_is_enomem,
-    one_rx_queue_without_memory_stays_the_kernels @ 120,
-    one_tx_ring_without_memory_is_not_taken @ 120,
-    rx_queue_with_every_option_without_memory @ 180,
-    host_rings_without_memory @ 120,
-    all_rings_without_memory_are_all_the_kernels_again @ 600,
-    shared_ring_without_memory_stays_with_who_has_it @ 120,
-    own_memory_that_cannot_be_pinned_is_not_kept @ 180,
-    memory_alone_without_memory @ 60,
-    legacy_registration_without_memory @ 120,
-    mapping_and_page_faults_without_memory @ 120,
-    queue_added_without_memory_stays_the_kernels @ 180,
-    queue_given_back_without_memory_is_the_kernels_and_receives @ 240,
-    close_without_memory_gives_everything_back @ 240,
-    csb_without_memory_is_not_in_use @ 120,
+    one_rx_queue_without_memory_stays_the_kernels @ 120 | flaps,
+    one_tx_ring_without_memory_is_not_taken @ 120 | flaps,
+    rx_queue_with_every_option_without_memory @ 180 | flaps,
+    host_rings_without_memory @ 120 | flaps,
+    all_rings_without_memory_are_all_the_kernels_again @ 600 | flaps,
+    shared_ring_without_memory_stays_with_who_has_it @ 120 | flaps,
+    own_memory_that_cannot_be_pinned_is_not_kept @ 180 | flaps,
+    memory_alone_without_memory @ 60 | flaps,
+    legacy_registration_without_memory @ 120 | flaps,
+    mapping_and_page_faults_without_memory @ 120 | flaps,
+    queue_added_without_memory_stays_the_kernels @ 180 | flaps,
+    queue_given_back_without_memory_is_the_kernels_and_receives @ 240 | flaps,
+    close_without_memory_gives_everything_back @ 240 | flaps,
+    csb_without_memory_is_not_in_use @ 120 | flaps,
     listings_without_memory_say_so @ 120,
     nothing_of_all_that_has_leaked @ 120,
 }
+
+/// Slots of a ring in these tests: each of its buffers is mapped and synced many times over, which
+/// takes long where every DMA call is checked.
+const SLOTS: u32 = 64;
+/// Packets per second beside them.
+const RATE: u32 = 40;
+/// A run that is not thorough takes every so many-th place where queues change hands.
+const STEP: u64 = 6;
 
 type Attempt = std::result::Result<(), Errno>;
 
@@ -58,8 +66,13 @@ fn sweep_of(
     mut attempt: impl FnMut(&Fd, &Once<'_>) -> Result<Attempt>,
 ) -> Result<()> {
     let fail = FailNth::new()?;
+    let _rings = if step > 1 {
+        Some(Rings::of(SLOTS)?)
+    } else {
+        None
+    };
     let _rss = Rss::without(out)?;
-    undisturbed(300, out, |_| {
+    undisturbed(RATE, out, |_| {
         let before = Held::now()?;
         let queues = Fd::open()?.queues(Some(&ifname()))?.len();
         let mut turn = |once: &Once<'_>| {
@@ -107,17 +120,17 @@ fn open_without_memory_is_enomem() -> Result<()> {
 }
 
 fn one_rx_queue_without_memory_stays_the_kernels() -> Result<()> {
-    registration("REGISTER ONE_NIC RX_ONLY", &[Q], 1, one_rx(Q))
+    registration("REGISTER ONE_NIC RX_ONLY", &[Q], STEP, one_rx(Q))
 }
 
 fn one_tx_ring_without_memory_is_not_taken() -> Result<()> {
-    registration("REGISTER ONE_NIC TX_ONLY", &[], 1, one_tx(Q))
+    registration("REGISTER ONE_NIC TX_ONLY", &[], STEP, one_tx(Q))
 }
 
 /// Private memory, putting back, extra buffers; offsets, metadata and a CSB.
 fn rx_queue_with_every_option_without_memory() -> Result<()> {
     let csb = Csb::new()?;
-    sweep_of("REGISTER with options", &[Q], 1, |fd, once| {
+    sweep_of("REGISTER with options", &[Q], STEP, |fd, once| {
         let mut reg = one_rx(Q);
         reg.flags |= PUTBACK | PRIVATE_MEM | EXCLUSIVE;
         reg.extra_bufs = 200;
@@ -143,11 +156,12 @@ fn host_rings_without_memory() -> Result<()> {
         host_rx_rings: 2,
         ..rx(SW, 0, 0)
     };
-    registration("REGISTER SW", &[], 1, reg)
+    registration("REGISTER SW", &[], STEP, reg)
 }
 
 fn all_rings_without_memory_are_all_the_kernels_again() -> Result<()> {
     let fail = FailNth::new()?;
+    let _rings = Rings::of(SLOTS)?;
     let before = Held::now()?;
     // every queue is the program's for a moment: no traffic is safe from that
     let mut turn = |once: &Once<'_>| {
@@ -176,7 +190,7 @@ fn own_memory_that_cannot_be_pinned_is_not_kept() -> Result<()> {
     for page in (0..size).step_by(4096) {
         mem.set(page, 0u8);
     }
-    sweep_of("REGISTER with EXTMEM", &[Q], 1, |fd, once| {
+    sweep_of("REGISTER with EXTMEM", &[Q], STEP, |fd, once| {
         let mut reg = one_rx(Q);
         let base = mem.base() as u64;
         once.call(|| register(fd, base, of_size(size), &mut reg).0)
@@ -195,7 +209,7 @@ fn memory_alone_without_memory() -> Result<()> {
 }
 
 fn legacy_registration_without_memory() -> Result<()> {
-    sweep_of("NIOCREGIF", &[Q], 1, |fd, once| {
+    sweep_of("NIOCREGIF", &[Q], STEP, |fd, once| {
         let mut req = nmreq(&ifname());
         req.ringid = 0x4000 | Q as u16;
         once.call(|| fd.regif(&mut req))
@@ -234,8 +248,7 @@ fn no_rings() -> Result<Port> {
 
 fn queue_added_without_memory_stays_the_kernels() -> Result<()> {
     let port = no_rings()?;
-    want_ok("NIOCQADD", port.fd.qadd(Q2))?;
-    sweep_of("NIOCQADD", &[Q, Q2], 1, |_, once| {
+    sweep_of("NIOCQADD", &[Q], STEP, |_, once| {
         let result = once.call(|| port.fd.qadd(Q))?;
         want_eq(
             "ring_ofs is filled in",
@@ -252,7 +265,7 @@ fn queue_added_without_memory_stays_the_kernels() -> Result<()> {
 /// The kernel's ring is refilled on the way back; what it cannot fill then, NAPI fills later.
 fn queue_given_back_without_memory_is_the_kernels_and_receives() -> Result<()> {
     let port = no_rings()?;
-    sweep_of("NIOCQDEL", &[Q], 1, |_, once| {
+    sweep_of("NIOCQDEL", &[Q], STEP, |_, once| {
         want_ok("NIOCQADD", port.fd.qadd(Q))?;
         let result = once.call(|| port.fd.qdel(Q))?;
         if once.n() % 8 == 1 {
@@ -265,7 +278,7 @@ fn queue_given_back_without_memory_is_the_kernels_and_receives() -> Result<()> {
 }
 
 fn close_without_memory_gives_everything_back() -> Result<()> {
-    sweep_of("close", &[Q], 1, |_, once| {
+    sweep_of("close", &[Q], STEP, |_, once| {
         let mut reg = rx(ONE_NIC, Q as u16, 0);
         reg.flags |= PUTBACK;
         let port = Port::open(&ifname(), reg)?;
@@ -279,7 +292,7 @@ fn close_without_memory_gives_everything_back() -> Result<()> {
 }
 
 fn csb_without_memory_is_not_in_use() -> Result<()> {
-    sweep_of("CSB_ENABLE", &[Q], 1, |fd, once| {
+    sweep_of("CSB_ENABLE", &[Q], STEP, |fd, once| {
         let mut reg = one_rx(Q);
         reg.flags |= EXCLUSIVE;
         want_ok("REGISTER", fd.register(&ifname(), &mut reg))?;

@@ -11,6 +11,7 @@ pub mod abi_order;
 pub mod abi_refused;
 pub mod abi_register;
 pub mod abi_sync;
+pub mod bounce;
 pub mod bridge;
 pub mod bridge_tools;
 pub mod compat;
@@ -27,6 +28,8 @@ pub mod endurance;
 pub mod events;
 pub mod extmem;
 pub mod failnth;
+pub mod failnth_port;
+pub mod failnth_rings;
 pub mod faults;
 pub mod faults_desc;
 pub mod faults_gone;
@@ -189,6 +192,9 @@ pub fn all() -> Vec<&'static Test> {
         bridge_tools::TESTS,
         regions::TESTS,
         memory::TESTS,
+        failnth_rings::TESTS,
+        failnth_port::TESTS,
+        bounce::TESTS,
         failnth::TESTS,
         rights::TESTS,
         containers::TESTS,
