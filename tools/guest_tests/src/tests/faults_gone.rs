@@ -103,7 +103,7 @@ fn removed_during(rounds: u64, f: impl Fn() + Send + Sync + Clone + 'static) -> 
 
 /// During taking and giving, of RX and TX.
 fn removal_in_the_middle_of_switching_queues() -> Result<()> {
-    removed_during(count(2, 40), || {
+    removed_during(count(1, 40), || {
         let (rx, tx) = (Port::rx(Q), Port::tx(Q2));
         drop((rx, tx));
     })

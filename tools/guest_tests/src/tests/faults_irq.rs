@@ -174,7 +174,7 @@ fn resets_in_the_middle_of_switching_queues() -> Result<()> {
     let _rss = Rss::without(&[Q])?;
     let nic = Nic::open()?;
     let switching = Switching::start();
-    for i in 0..count(6, 300) {
+    for i in 0..count(4, 300) {
         switching.more(i % 4)?;
         match i % 2 {
             0 => ethtool("-r", &[]).map(drop)?,
@@ -191,7 +191,7 @@ fn link_changes_in_the_middle_of_switching_queues() -> Result<()> {
     let _rss = Rss::without(&[Q])?;
     let nic = Nic::open()?;
     let switching = Switching::start();
-    for i in 0..count(6, 300) {
+    for i in 0..count(4, 300) {
         nic.link(i % 2 == 1)?;
         switching.more(1 + i % 3)?;
     }
