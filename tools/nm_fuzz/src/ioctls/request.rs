@@ -74,10 +74,11 @@ fn flags(rng: &mut Rng) -> u64 {
         RX_ONLY | PUTBACK,
         EXCLUSIVE | PRIVATE_MEM,
     ];
-    match rng.below(8) {
-        0 => 0,
-        1..=4 => rng.pick(&KNOWN),
-        5 | 6 => rng.pick(&KNOWN) | rng.pick(&KNOWN),
+    match rng.below(16) {
+        0..=3 => 0,
+        4..=8 => rng.pick(&[RX_ONLY, TX_ONLY, PRIVATE_MEM, EXCLUSIVE, RX_ONLY | PUTBACK]),
+        9..=11 => rng.pick(&KNOWN),
+        12..=14 => rng.pick(&KNOWN) | rng.pick(&KNOWN),
         _ => rng.next(),
     }
 }
@@ -104,18 +105,19 @@ fn binding(env: &Env, y: u8, rng: &mut Rng) -> (u32, u16) {
         27 => 0,
         other => u32::from(other),
     };
-    let ring = match rng.below(8) {
-        0 => rng.nasty32(16) as u16,
-        _ => rng.below(8) as u16,
+    let ring = match (mode, rng.below(8)) {
+        (_, 0) => rng.nasty32(16) as u16,
+        (ONE_NIC, _) => rng.below(4) as u16,
+        _ => 0,
     };
     (mode, ring)
 }
 
 fn mem_id(refs: &Refs<'_>, rng: &mut Rng) -> u16 {
-    match rng.below(6) {
-        0 if !refs.mem_ids.is_empty() => rng.pick(refs.mem_ids),
-        1 => rng.below(12) as u16,
-        2 => rng.next() as u16,
+    match rng.below(16) {
+        0..=2 if !refs.mem_ids.is_empty() => rng.pick(refs.mem_ids),
+        3 => rng.below(12) as u16,
+        4 => rng.next() as u16,
         _ => 0,
     }
 }

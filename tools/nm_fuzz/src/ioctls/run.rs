@@ -30,7 +30,7 @@ pub fn call(w: &mut World<'_>, c: &Call) -> u64 {
             (c.x % 32, w.ioctl(fd, NIOCGINFO, arg))
         }
         Op::Ctrl => {
-            for _ in 0..c.seed % 8 {
+            for _ in 0..c.seed % 64 {
                 ctrl(w, fd, c, &mut rng);
             }
             ctrl(w, fd, c, &mut rng)
@@ -97,7 +97,7 @@ fn nth(w: &World<'_>, n: u8) -> Option<Map> {
 fn syncs(w: &World<'_>, fd: i32, nr: u64, c: &Call, rng: &mut Rng) -> i32 {
     let map = nth(w, c.y);
     let mut result = 0;
-    for _ in 0..1 + c.x % 32 {
+    for _ in 0..=c.x {
         result = w.ioctl(fd, nr, c.seed);
         if result != 0 {
             break;
@@ -258,7 +258,7 @@ fn qnext(w: &World<'_>, fd: i32, c: &Call, rng: &mut Rng) -> (u8, i32) {
         ..QueueInfo::default()
     };
     let mut result = 0;
-    for _ in 0..1 + c.x % 16 {
+    for _ in 0..1 + c.x % 64 {
         if rng.one_in(4) {
             info.ifindex = rng.nasty32(8);
             info.kind = rng.nasty32(5);
