@@ -37,6 +37,7 @@ pub mod faults_irq;
 pub mod faults_stuck;
 pub mod faults_tx;
 pub mod forward;
+pub mod fuzz;
 pub mod host_limits;
 pub mod host_rx;
 pub mod host_through;
@@ -214,6 +215,7 @@ pub fn all() -> Vec<&'static Test> {
         hostile_ring::TESTS,
         hostile_scribble::TESTS,
         hostile_slot::TESTS,
+        fuzz::TESTS,
         kloop::TESTS,
         kloop_events::TESTS,
         kloop_tx::TESTS,
