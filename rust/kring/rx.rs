@@ -48,6 +48,8 @@ pub(crate) struct RxRing {
     wakeups: Atomic<u64>,
     /// Where interrupts see whether something has come.
     next: NextCell,
+    /// Where that was when an interrupt last woke the pollers.
+    told: Atomic<u32>,
     /// For [`RxRing::forward`], which is too late to find that there is no memory. Its lock comes
     /// before that of `hw`.
     #[pin]
@@ -151,6 +153,7 @@ impl RxRing {
                 state: Atomic::new(state::LEAVING),
                 wakeups: Atomic::new(0),
                 next: NextCell::new(),
+                told: Atomic::new(0),
                 batch <- new_mutex!(batch, "netmap::RxRing::batch"),
                 hw <- new_mutex!(Hw::new(), "netmap::RxRing::hw"),
             }),

@@ -54,6 +54,8 @@ pub(crate) struct TxRing {
     head: HeadCell,
     /// How far it was when slots were last given back to the program.
     reclaimed: Atomic<u32>,
+    /// Head of the NIC when an interrupt last woke the pollers.
+    told: Atomic<u32>,
     #[pin]
     hw: Mutex<Hw>,
 }
@@ -148,6 +150,7 @@ impl TxRing {
                 wakeups: Atomic::new(0),
                 head: HeadCell::new(),
                 reclaimed: Atomic::new(0),
+                told: Atomic::new(0),
                 hw <- new_mutex!(Hw::new(slots), "netmap::TxRing::hw"),
             }),
             GFP_KERNEL,

@@ -66,8 +66,11 @@ impl NicClient for RxRing {
     }
 
     fn irq(&self, status: Option<u32>) {
-        // The vector is shared with TX: only what is received is news.
-        if status.is_none_or(rx82599::is_done) {
+        // The vector is shared with TX: only what is received is news. Also what another thread's
+        // sync has taken before its interrupt came: those who sleep know nothing of that.
+        let next = self.next.index();
+        if status.is_none_or(rx82599::is_done) || next != self.told.load(Relaxed) {
+            self.told.store(next, Relaxed);
             self.wakeups.add(1, Relaxed);
             self.wakers.wake();
         }

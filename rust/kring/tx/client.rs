@@ -45,8 +45,11 @@ impl NicClient for TxRing {
     }
 
     fn irq(&self, head: Option<u32>) {
-        // The vector is shared with RX: only what gives the program room is news.
-        if head.is_some_and(|head| head != self.reclaimed.load(Relaxed)) {
+        // The vector is shared with RX: only what gives the program room is news. Also room that
+        // another thread's sync has found before the interrupt came.
+        let news = |head| head != self.reclaimed.load(Relaxed) || head != self.told.load(Relaxed);
+        if let Some(head) = head.filter(|head| news(*head)) {
+            self.told.store(head, Relaxed);
             self.wakeups.add(1, Relaxed);
             self.wakers.wake();
         }

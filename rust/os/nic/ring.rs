@@ -156,6 +156,11 @@ impl NextCell {
         self.next.store(index, Release);
     }
 
+    /// The index last set.
+    pub(crate) fn index(&self) -> u32 {
+        self.next.load(Acquire)
+    }
+
     /// Status and errors of that descriptor.
     ///
     /// # Safety

@@ -3,12 +3,15 @@
 
 use super::tests;
 use crate::check::*;
+use crate::deep::count;
 use crate::fd::poll_fd;
 use crate::frame::udp_sized;
 use crate::nic::Nic;
 use crate::port::{Lane, Port, DPORT, DPORT2, Q, Q2};
+use crate::setup::eventually;
 use crate::steer::Rule;
-use anyhow::{bail, Result};
+use anyhow::{bail, Context, Result};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 tests! { "data":
@@ -21,6 +24,7 @@ tests! { "data":
     poll_sleeper_on_another_queue_is_not_woken,
     poll_fd_with_two_queues_wakes_for_either,
     poll_of_two_fds_reports_the_right_one,
+    poll_sleeper_is_woken_although_another_thread_syncs_first @ 120,
 }
 
 const SOON: Duration = Duration::from_secs(10);
@@ -202,4 +206,49 @@ fn poll_of_two_fds_reports_the_right_one() -> Result<()> {
         other.fd.rxsync()?;
     }
     Ok(())
+}
+
+/// One thread sleeps in poll() and reads, another only syncs the same fd, in a loop: a frame it takes
+/// from the NIC before the interrupt comes must still wake the sleeper. The interrupt is delayed:
+/// two frames, and the second comes while the vector is throttled.
+fn poll_sleeper_is_woken_although_another_thread_syncs_first() -> Result<()> {
+    let lane = Lane::open()?;
+    let nic = Nic::open()?;
+    let (ring, raw) = (lane.ring()?, lane.port.fd.raw());
+    let (taken, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+    std::thread::scope(|s| {
+        let sleeper = s.spawn(|| -> Result<()> {
+            while !stop.load(Ordering::Relaxed) {
+                poll_fd(raw, libc::POLLIN, Duration::from_secs(30))?;
+                taken.fetch_add(ring.take().len() as u64, Ordering::Relaxed);
+            }
+            Ok(())
+        });
+        let syncer = s.spawn(|| -> Result<()> {
+            while !stop.load(Ordering::Relaxed) {
+                want_ok("RXSYNC", lane.port.fd.rxsync())?;
+            }
+            Ok(())
+        });
+        let told = (1..=count(40, 1000)).try_for_each(|round| {
+            nic.send(&udp_sized(DPORT, 1, 60))?;
+            nic.send(&udp_sized(DPORT, 2, 60))?;
+            eventually("the sleeper takes both", SOON, || {
+                Ok(taken.load(Ordering::Relaxed) >= 2 * round)
+            })
+            .with_context(|| format!("round {round}"))
+        });
+        stop.store(true, Ordering::Relaxed);
+        // wakes a sleeper that was not woken
+        let bye = nic.send(&udp_sized(DPORT, 3, 60));
+        let ended = [sleeper.join(), syncer.join()];
+        told.and(bye)?;
+        for thread in ended {
+            match thread {
+                Ok(result) => result?,
+                Err(_) => bail!("a thread died"),
+            }
+        }
+        Ok(())
+    })
 }

@@ -70,7 +70,8 @@ fn endless_interrupts_do_not_keep_frames_from_coming() -> Result<()> {
     std::thread::sleep(Duration::from_millis(500));
     let idle = lane.port.info(Q)?.counter[counter::WAKEUPS] - woken;
     drop(storm);
-    want_eq("wakeups for nothing", idle, 0)
+    // the first of them may tell sleepers of what the test's own sync has taken
+    want(&format!("{idle} wakeups for nothing"), idle <= 1)
 }
 
 fn queues_are_taken_and_given_under_endless_interrupts() -> Result<()> {
