@@ -18,6 +18,21 @@ pub fn press_button() -> Result<()> {
     machine.cmd(&format!("press {CARD}")).map(drop)
 }
 
+/// Makes the virtio-serial ports usable after a sleep: Linux (7.3) then takes their other ends for
+/// closed until its driver is bound anew. None may be open.
+pub fn ports_after_sleep() -> Result<()> {
+    let driver = Path::new("/sys/bus/virtio/drivers/virtio_console");
+    for entry in std::fs::read_dir(driver)?.flatten() {
+        let device = entry.file_name();
+        if device.to_string_lossy().starts_with("virtio") {
+            for file in ["unbind", "bind"] {
+                std::fs::write(driver.join(file), device.as_encoded_bytes())?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The PCI device behind an interface; its folder in sysfs, by bus address.
 pub fn pci_device(name: &str) -> Result<PathBuf> {
     let link = format!("/sys/class/net/{name}/device");

@@ -24,6 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The control channel.
 pub struct Nic {
+    port: String,
     chan: RefCell<Chan>,
 }
 
@@ -96,8 +97,27 @@ impl Nic {
     /// As [`Nic::open`], of any port that talks as the card does.
     pub fn at(port: &str) -> Result<Nic> {
         Ok(Nic {
+            port: port.to_string(),
             chan: RefCell::new(Chan::open(port)?),
         })
+    }
+
+    /// Opens the channel again after a sleep of the machine, which ends its use.
+    pub fn after_sleep(&self) -> Result<()> {
+        self.chan.borrow_mut().file = File::open("/dev/null")?;
+        crate::machine::ports_after_sleep()?;
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match Chan::open(&self.port) {
+                Ok(chan) => {
+                    *self.chan.borrow_mut() = chan;
+                    return Ok(());
+                }
+                // the other end comes back a little later
+                Err(e) if Instant::now() > end => return Err(e),
+                Err(_) => std::thread::sleep(Duration::from_millis(50)),
+            }
+        }
     }
 
     /// One command; the lines of its answer.

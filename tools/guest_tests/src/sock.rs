@@ -5,6 +5,7 @@
 use crate::frame::mark;
 use anyhow::{bail, Context, Result};
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -100,7 +101,9 @@ impl Counter {
                             mark(&buf[..n]).context("a datagram without the generator's mark")?;
                         f.lock().unwrap().entry(m.flow).or_default().see(m.seq);
                     }
-                    Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
+                    // a sleep of the machine interrupts a receive that has a time limit
+                    Err(e)
+                        if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
                     Err(e) => return Err(e.into()),
                 }
             }

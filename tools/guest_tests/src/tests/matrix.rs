@@ -17,6 +17,7 @@ mod module;
 mod network;
 mod owners;
 mod play;
+mod power;
 mod process;
 mod program;
 mod stage;
@@ -170,7 +171,7 @@ pub const fn cell(
 
 /// All rows, in the order of the document, with the tests of their cells.
 fn table() -> impl Iterator<Item = (&'static Row, &'static [Test; 5])> {
-    let parts: [(&[Row], &[[Test; 5]]); 7] = [
+    let parts: [(&[Row], &[[Test; 5]]); 8] = [
         (network::ROWS, network::TESTS),
         (config::ROWS, config::TESTS),
         (owners::ROWS, owners::TESTS),
@@ -178,6 +179,7 @@ fn table() -> impl Iterator<Item = (&'static Row, &'static [Test; 5])> {
         (process::ROWS, process::TESTS),
         (device::ROWS, device::TESTS),
         (module::ROWS, module::TESTS),
+        (power::ROWS, power::TESTS),
     ];
     parts
         .into_iter()

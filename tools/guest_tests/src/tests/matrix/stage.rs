@@ -365,9 +365,10 @@ impl Stage {
             ),
         )?;
         gen.wait(SOON)?;
-        eventually("all of them reach the kernel", SOON, || {
+        let all = eventually("all of them reach the kernel", SOON, || {
             Ok(kernel.total() >= FLOWS)
-        })?;
+        });
+        all.with_context(|| format!("{} of {FLOWS}", kernel.total()))?;
         let after = self.nic.counts()?;
         for q in 0..self.queues {
             let got = after.rxq(q, "packets")? - before.rxq(q, "packets")?;
