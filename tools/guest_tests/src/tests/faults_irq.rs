@@ -177,10 +177,14 @@ fn resets_in_the_middle_of_switching_queues() -> Result<()> {
     let switching = Switching::start();
     for i in 0..count(4, 300) {
         switching.more(i % 4)?;
+        let resets = || nic.counts()?.port.get("resets");
+        let before = resets()?;
         match i % 2 {
             0 => ethtool("-r", &[]).map(drop)?,
             _ => nic.cmd("fault cause 0x10000000").map(drop)?,
         }
+        // the driver's service task does the second kind when it comes to run
+        eventually("the port is reset", SOON, || Ok(resets()? > before))?;
     }
     let switched = switching.end()?;
     println!("{switched} switches");
