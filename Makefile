@@ -18,7 +18,7 @@ CHECKED ?=
 SLICES ?= 8
 
 .NOTPARALLEL:
-.PHONY: help all root kernel guest modules tools build checked run test test-deep bench shell fmt check clean distclean
+.PHONY: help all root kernel guest modules tools build checked deb run test test-deep bench shell fmt check clean distclean
 
 help:
 	@echo 'Targets (all make what they need first):'
@@ -31,6 +31,7 @@ help:
 	@echo '  guest      the guest image'
 	@echo '  modules    netmap.ko and ixgbe.ko, in $$NM_CACHE/payload/modules/RELEASE'
 	@echo '  tools      the programs, in $$NM_CACHE/payload/bin'
+	@echo '  deb        the Debian packages, in $$$$NM_CACHE/deb'
 	@echo '  check      formatting, clippy, checkpatch and the like (tools/lint)'
 	@echo '  fmt        format the Rust sources'
 	@echo '  clean      remove what was built; distclean also removes root, kernel and guest'
@@ -52,6 +53,10 @@ tools: root
 	@$(ENTER) tools/root/build-tools
 
 build: root guest modules tools
+
+deb:
+	@tools/root/make
+	@$(ENTER) packaging/make-deb
 
 run: build
 	@$(LAB) run $(ARGS)
