@@ -300,7 +300,7 @@ fn rings_of_ever_other_lengths_do_not_use_the_region_up() -> Result<()> {
     let pools = memory.fd.pools_info(&ifname())?;
     let mut bound = 0;
     let worked = (1..=16).try_for_each(|step| -> Result<()> {
-        let n = (step * 256).to_string();
+        let n = (step * 64).to_string();
         ethtool("-G", &["rx", &n, "tx", &n])?;
         wait_carrier()?;
         let all = Port::open(&ifname(), rx(ALL_NIC, 0, 0));
