@@ -80,8 +80,16 @@ impl Kmsg {
     }
 }
 
+/// Debugging and tracing of the kernel's own lack memory, because allocations were made to fail.
+const CHECKS_WITHOUT_MEMORY: &[&str] = &[
+    "DMA-API: cacheline tracking ENOMEM",
+    "WARNING: at event_define_fields",
+];
+
 /// The first line that means damage, but for signs that were to be expected.
 pub fn damage<'a>(lines: &'a [String], expected: &[&str]) -> Option<&'a String> {
     let signs = SIGNS.iter().filter(|s| !expected.contains(*s));
-    lines.iter().find(|l| signs.clone().any(|s| l.contains(s)))
+    let known = |l: &str| CHECKS_WITHOUT_MEMORY.iter().any(|s| l.contains(s));
+    let mut told = lines.iter().filter(|l| !known(l));
+    told.find(|l| signs.clone().any(|s| l.contains(s)))
 }

@@ -8,6 +8,10 @@ use anyhow::{bail, Result};
 use std::fs;
 use std::time::{Duration, Instant};
 
+/// The longest a process may take to die: as long as the kernel waits until it says that a task
+/// hangs. On a busy machine with all of the kernel's checks, one RCU grace period takes seconds.
+const DEAD: Duration = Duration::from_secs(120);
+
 /// A child of fork().
 pub struct Child {
     pub pid: i32,
@@ -84,9 +88,9 @@ impl Child {
             return Ok(());
         }
         self.kill();
-        if self.wait(Duration::from_secs(30)).is_none() {
+        if self.wait(DEAD).is_none() {
             bail!(
-                "process {} is not gone 30 s after SIGKILL:\n{}",
+                "process {} is not gone {DEAD:?} after SIGKILL:\n{}",
                 self.pid,
                 stacks(self.pid)
             );

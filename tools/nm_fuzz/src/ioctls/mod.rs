@@ -241,7 +241,7 @@ fn watch(env: &Env, dir: &Path, slots: &mut [Slot]) -> Result<()> {
 
 /// Lets a process end, else kills it: nothing may keep it in the kernel.
 fn gone(mut child: Child) -> Result<()> {
-    if child.wait(Duration::from_secs(30)).is_some() {
+    if child.wait(PATIENCE).is_some() {
         return Ok(());
     }
     let where_it_hangs = stacks(child.pid);
