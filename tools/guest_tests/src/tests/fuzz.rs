@@ -135,7 +135,7 @@ fn hostile_ioctls_on_lent_queues_lose_no_packet_of_the_others() -> Result<()> {
 fn hostile_ioctls_of_several_users_while_an_administrator_works() -> Result<()> {
     ensure_second()?;
     let args = [
-        "ioctls", "--events", "--kill", "--procs", "6", "--millis", "6000",
+        "ioctls", "--events", "--kill", "--procs", "6", "--millis", "6000", "--ioctls", ENOUGH,
     ];
     let figure = fuzz(&args, "hostile ioctls")?;
     eventually("all well", 3 * SOON, || Ok(ensure_second().is_ok()))?;
