@@ -16,22 +16,35 @@ fn deep() -> bool {
     std::env::var_os(VARIABLE).is_some()
 }
 
-/// How often to do something: `long` in a thorough run, else `short`.
+/// How often to do something: `long` in a thorough run, else `short`. A kernel with run-time
+/// checks does all tests in their short form, which takes it as long.
 pub fn count(short: u64, long: u64) -> u64 {
-    if deep() {
-        long
-    } else {
-        short
+    match deep() && !debug_kernel() {
+        true => long,
+        false => short,
+    }
+}
+
+/// The same for tests that look for leaks: also on the kernel that finds those (kmemleak).
+pub fn count_leaks(short: u64, long: u64) -> u64 {
+    match deep() && !release().ends_with("-nm-kcsan") {
+        true => long,
+        false => short,
     }
 }
 
 /// The lab's kernels with run-time checks are named for them (tools/debug).
 pub fn debug_kernel() -> bool {
-    static DEBUG: OnceLock<bool> = OnceLock::new();
-    *DEBUG.get_or_init(|| {
-        let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-        release.contains("-nm-")
-    })
+    release().contains("-nm-")
+}
+
+fn release() -> &'static str {
+    static RELEASE: OnceLock<String> = OnceLock::new();
+    let release = RELEASE.get_or_init(|| {
+        let release = fs::read_to_string("/proc/sys/kernel/osrelease");
+        release.unwrap_or_default().trim().to_string()
+    });
+    release
 }
 
 /// `limit`, as long as this kernel needs for it. For limits of what must happen; never for

@@ -9,7 +9,7 @@ use super::tests;
 use crate::abi::PRIVATE_MEM;
 use crate::check::*;
 use crate::churn::{live, KINDS};
-use crate::deep::count;
+use crate::deep::count_leaks;
 use crate::fd::{one_rx, Fd};
 use crate::helper::Helper;
 use crate::leak::{nothing_kept, Footprint};
@@ -76,7 +76,7 @@ fn a_leak_is_seen() -> Result<()> {
 
 /// Frames are steered to the queue all the time: whoever has it gets them.
 fn attaching_and_detaching_under_traffic_loses_and_keeps_nothing() -> Result<()> {
-    let rounds = count(45, 1000);
+    let rounds = count_leaks(45, 1000);
     let _rss = Rss::without(&[Q, Q2])?;
     let _rule = Rule::udp(DPORT, Q)?;
     let _sink = Counter::start(DPORT)?;
@@ -99,7 +99,7 @@ fn attaching_and_detaching_under_traffic_loses_and_keeps_nothing() -> Result<()>
 
 /// Two programs at a time, each killed wherever it happens to be.
 fn killed_programs_under_traffic_lose_and_keep_nothing() -> Result<()> {
-    let rounds = count(40, 1000);
+    let rounds = count_leaks(40, 1000);
     let _rss = Rss::without(&[Q, Q2])?;
     let _rule = Rule::udp(DPORT, Q)?;
     let _sink = Counter::start(DPORT)?;
@@ -130,7 +130,7 @@ fn killed_programs_under_traffic_lose_and_keep_nothing() -> Result<()> {
 
 /// The port is the driver's and goes on.
 fn reloading_netmap_under_traffic_loses_and_keeps_nothing() -> Result<()> {
-    let rounds = count(4, 500);
+    let rounds = count_leaks(4, 500);
     let _rss = Rss::without(&[Q, Q2])?;
     let reload = |round: u64| -> Result<()> {
         rmmod("netmap")?;
@@ -147,7 +147,7 @@ fn reloading_netmap_under_traffic_loses_and_keeps_nothing() -> Result<()> {
 
 /// The link goes down with the driver; it comes back, and so does all memory.
 fn reloading_ixgbe_keeps_nothing() -> Result<()> {
-    let rounds = count(2, 500);
+    let rounds = count_leaks(2, 500);
     let second = Aside::card(SECOND)?;
     let reload = |round: u64| -> Result<()> {
         rmmod("ixgbe")?;
