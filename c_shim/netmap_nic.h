@@ -84,7 +84,8 @@ struct nm_nic_ring {
  * @stop: return only when nothing of the core touches @desc or @tail any more.
  *	May sleep.  Called only after a successful start().
  * @irq: the ring's vector fired.  Softirq context.  RX: only from start() to stop(),
- *	and none is under way when stop() is called; it looks at @desc.
+ *	and none is under way when stop() is called; it looks at @desc, and must find
+ *	there what start() has written (release and acquire in the driver).
  * @gone: the device goes away; after it returns the driver forgets @priv and
  *	the core never calls give_rx() for it.  stop() came before.  May sleep.
  * @released: a queue for which give_rx() or give_tx() has said EIO is known to be

@@ -227,6 +227,8 @@ impl Queue {
         // SAFETY: As `netmap_nic.h` says: rtnl is held, the ring is enabled and empty.
         let ret = unsafe { lent.client().start.expect("a function")(lent.private(), &ring) };
         {
+            // As the driver's bit that lets the vector in: a call of it sees what start() has written.
+            let _napi = self.napi.lock();
             let mut state = locked(&self.state);
             state.started = ret == 0;
             state.enabled = ret == 0;

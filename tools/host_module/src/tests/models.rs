@@ -14,9 +14,15 @@ mod waking;
 
 use kernel::bindings::poll_table_struct;
 use kernel::sync::poll::Waiter;
-use std::sync::Arc;
+use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{mpsc, Arc};
+use std::time::Duration;
 
 use crate::machine::files::File;
+
+/// No order takes so long, however busy the machine is.
+const STUCK: Duration = Duration::from_secs(60);
 
 /// Everything that can happen with at most NM_LOOM_BOUND (2) preemptions.
 pub(super) fn explore(model: impl Fn() + Sync + Send + 'static) {
@@ -30,14 +36,38 @@ pub(super) fn explore(model: impl Fn() + Sync + Send + 'static) {
     // A model that is not through by then has still seen that many orders.
     builder.checkpoint_interval = 50;
     let seconds = number("NM_LOOM_SECONDS", 2);
-    builder.max_duration = Some(std::time::Duration::from_secs(seconds as u64));
-    let runs = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    builder.max_duration = Some(Duration::from_secs(seconds as u64));
+    let runs = Arc::new(AtomicUsize::new(0));
     let count = runs.clone();
+    let through = watch(runs.clone());
     builder.check(move || {
-        count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        count.fetch_add(1, Relaxed);
         model();
     });
-    println!("{} orders", runs.load(std::sync::atomic::Ordering::Relaxed));
+    drop(through);
+    println!("{} orders", runs.load(Relaxed));
+}
+
+/// An order takes milliseconds. One that does not end is told of, until what is returned is dropped.
+fn watch(runs: Arc<AtomicUsize>) -> mpsc::Sender<()> {
+    let (through, wait) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut before = 0;
+        while wait.recv_timeout(STUCK) == Err(mpsc::RecvTimeoutError::Timeout) {
+            let now = runs.load(Relaxed);
+            if now == before {
+                // Not by eprintln, which the test keeps for an end of its own.
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "order {now} does not end: a thread goes round for ever, or the model is not the \
+                     same each time, as if it read memory that is freed"
+                );
+                std::process::abort();
+            }
+            before = now;
+        }
+    });
+    through
 }
 
 pub(super) const IN: u32 = kernel::bindings::POLLIN;
