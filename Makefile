@@ -2,7 +2,7 @@
 # Everything is built and run inside a made Debian 13 root (tools/root). On the host only
 # root rights, the registries and Debian 12 or 13 are needed.
 #   NM_CACHE=DIR       where everything made is kept (default /var/cache/netmap-build)
-#   NM_KERNEL=RELEASE  build for and boot this kernel instead of the one in tools/root/kernel.lock
+#   NM_KERNEL=RELEASE  build for and boot this kernel alone instead of those in tools/root/kernel.lock
 #   CHECKED='kasan'    test on these kernels with run-time checks too (default: none)
 #   ARGS='…'           passed on to the lab: make test ARGS='--filter abi'
 
@@ -18,7 +18,7 @@ CHECKED ?=
 SLICES ?= 8
 
 .NOTPARALLEL:
-.PHONY: help all root kernel guest modules tools build checked deb run test test-deep bench shell fmt check clean distclean
+.PHONY: help all root kernel guest modules tools build checked others kernels deb run test test-deep bench shell fmt check clean distclean
 
 help:
 	@echo 'Targets (all make what they need first):'
@@ -28,6 +28,7 @@ help:
 	@echo '  bench      guest instructions per packet, against the alternatives'
 	@echo '  shell      a root shell in the guest, modules in /opt/netmap/modules'
 	@echo '  root       the made root and the kernel tree'
+	@echo '  kernels    the kernels of the archive and which are supported; TRY=RELEASE or TRY=all builds for more'
 	@echo '  guest      the guest image'
 	@echo '  modules    netmap.ko and ixgbe.ko, in $$NM_CACHE/payload/modules/RELEASE'
 	@echo '  tools      the programs, in $$NM_CACHE/payload/bin'
@@ -42,6 +43,9 @@ all: build
 root:
 	@tools/root/make
 	@tools/root/kernel
+
+kernels: root
+	@tools/root/kernels $(if $(TRY),--try $(TRY))
 
 guest: root
 	@tools/guest/make
@@ -61,20 +65,26 @@ deb:
 run: build
 	@$(LAB) run $(ARGS)
 
-# make checked-RELEASE arguments: the kernels of CHECKED with modules and guest image.
+# As arguments of the lab: the kernels of CHECKED with modules and guest image.
 checked = $(foreach v,$(CHECKED),--checked $$(tools/root/checked $(v)))
 slice = $$(( 0x$$(git -c safe.directory='*' rev-parse --short=7 HEAD 2>/dev/null || echo 0) % $(SLICES) ))/$(SLICES)
+
+# As arguments of the lab: the other kernels of tools/root/kernel.lock.
+also = $$(tools/root/others | sed 's/^/--also /')
+
+others: build
+	@tools/root/others >/dev/null
 
 checked: build
 	@set -e; for v in $(CHECKED); do tools/root/checked $$v >/dev/null; done
 
-test: checked
-	@$(LAB) test $(checked) --slice $(slice) $(ARGS)
+test: checked others
+	@$(LAB) test $(also) $(checked) --slice $(slice) $(ARGS)
 
 test-deep: CHECKED = kasan kcsan
 test-deep: build
-	@$(MAKE) --no-print-directory checked CHECKED='$(CHECKED)'
-	@$(LAB) test --deep $(checked) $(ARGS)
+	@$(MAKE) --no-print-directory others checked CHECKED='$(CHECKED)'
+	@$(LAB) test --deep $(also) $(checked) $(ARGS)
 
 bench: build
 	@$(LAB) bench $(ARGS)

@@ -22,16 +22,17 @@ available_releases() {
 release_series() { echo "$1" | cut -d. -f1,2 | sed 's/[^0-9.].*//'; }
 release_version() { available_releases | awk -v r="$1" '$1 == r { v = $2 } END { print v }'; }
 
-# Whether the archive's kernel of this release is built with Rust, as its headers say.
-release_has_rust() {
+# release_config RELEASE [VERSION]: the configuration of the archive's kernel, from its headers.
+release_config() {
 	"$here/enter" bash -ec '
 		d=$(mktemp -d); trap "rm -rf $d" EXIT; cd "$d"
-		apt-get -qq -o APT::Sandbox::User=root download "linux-headers-$1" >/dev/null
-		dpkg-deb --fsys-tarfile linux-headers-*.deb |
-			tar -xO --wildcards "*/.config" 2>/dev/null | grep -q "^CONFIG_RUST=y"' rust "$1"
+		apt-get -qq -o APT::Sandbox::User=root download "linux-headers-$1${2:+=$2}" >/dev/null
+		dpkg-deb --fsys-tarfile linux-headers-*.deb | tar -xO --wildcards "*/.config"' config "$@"
 }
+release_has_rust() { release_config "$1" | grep -x "CONFIG_RUST=y" >/dev/null; }
 
-# choose_release WANTED [asked]: the release to use, on standard output.
+# choose_release WANTED [asked|series]: the release to use, on standard output. It must be that
+# one if it was asked for; with `series` it is of that series, or none.
 choose_release() {
 	local wanted=$1 asked=${2:-} all series newest r
 	all=$(available_releases | cut -d' ' -f1)
@@ -40,7 +41,7 @@ choose_release() {
 		echo "$wanted"
 		return
 	fi
-	if [ -n "$asked" ]; then
+	if [ "$asked" = asked ]; then
 		die "NM_KERNEL=$wanted: the archive has no such release with headers and source. It has:
 $(sed 's/^/    /' <<<"$all")"
 	fi
@@ -49,6 +50,10 @@ $(sed 's/^/    /' <<<"$all")"
 	if [ -n "$newest" ]; then
 		warn "kernel $wanted is gone from the archive; taking the newest of its series, $newest"
 		echo "$newest"
+		return
+	fi
+	if [ "$asked" = series ]; then
+		warn "no kernel of series $series is left in the archive; nothing is built for it or tried on it. Take $wanted out of tools/root/kernel.lock (Documentation/kernels.md)"
 		return
 	fi
 	for r in $(tac <<<"$all"); do

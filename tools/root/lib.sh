@@ -22,6 +22,11 @@ kernel_release() {
 		die "no kernel tree prepared in $NM_CACHE; 'make root' does it"
 }
 
+# The releases this tree was tried with, the main one first.
+locked_releases() {
+	sed -e 's/#.*//' -e 's/[[:space:]]//g' -e '/^$/d' "$(dirname "${BASH_SOURCE[0]}")/kernel.lock"
+}
+
 need_root() {
 	[ "$(id -u)" = 0 ] || die "this needs root (mounts, namespaces, a chroot); run it as root"
 }

@@ -3,9 +3,11 @@
 //!
 //! Host part: the crates' own tests (`cargo test`), and whatever executable
 //! `*/test/run` a part keeps. Guest part: `nm_test` in a booted guest. One line per
-//! test; the run ends in the single line `N passed, N failed`. Kernels with run-time
-//! checks (tools/root/debug-kernel) repeat the guest part, or a slice of it, each under its own name.
+//! test; the run ends in the single line `N passed, N failed`. The other
+//! kernels of tools/root/kernel.lock repeat a small set of the guest part, kernels with run-time
+//! checks (tools/root/debug-kernel) all of it or a slice, each under its own name.
 
+mod choice;
 mod guest;
 mod host;
 mod tally;
@@ -13,6 +15,7 @@ mod tally;
 use crate::say::progress;
 use crate::vm::Config;
 use anyhow::Result;
+use choice::{Choice, Slice};
 pub use tally::line;
 use tally::Tally;
 
@@ -31,6 +34,10 @@ pub struct TestArgs {
     /// Only the parts on kernels with run-time checks
     #[arg(long, conflicts_with_all = ["host_only", "guest_only"])]
     checked_only: bool,
+    /// Repeat a small set of the guest's part on this kernel; in a thorough run, or with
+    /// --filter, the same tests as on the main one (may be repeated)
+    #[arg(long, value_name = "RELEASE")]
+    also: Vec<String>,
     /// Repeat the guest's part on this kernel, one with run-time checks (may be repeated)
     #[arg(long, value_name = "RELEASE")]
     checked: Vec<String>,
@@ -45,38 +52,17 @@ pub struct TestArgs {
     verbose: bool,
 }
 
-/// Every `of`th test, from the `first`; any number may stand for `first`, so that it can
-/// be taken from something that changes.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Slice {
-    first: usize,
-    of: usize,
-}
-
-impl Slice {
-    fn parse(text: &str) -> Result<Self, String> {
-        let parsed = text
-            .split_once('/')
-            .and_then(|(first, of)| Some((first.parse::<usize>().ok()?, of.parse().ok()?)));
-        match parsed {
-            Some((first, of)) if of > 0 => Ok(Self {
-                first: first % of,
-                of,
-            }),
-            _ => Err(format!("'{text}' is no slice: K/N, N at least 1")),
-        }
-    }
-
-    /// Whether the test at `index` of the list belongs to it.
-    fn has(self, index: usize) -> bool {
-        index % self.of == self.first
-    }
-}
-
 impl TestArgs {
     /// Whether `name` was asked for.
     fn wants(&self, name: &str) -> bool {
         self.filter.is_empty() || self.filter.iter().any(|f| name.contains(f.as_str()))
+    }
+}
+
+/// The guest's part on the kernel of `config`.
+fn repeat(args: &TestArgs, config: &Config, part: &str, choice: Choice, tally: &mut Tally) {
+    if let Err(e) = guest::run(args, config, part, choice, tally) {
+        tally.failed(part, "run", &format!("{e:#}"));
     }
 }
 
@@ -92,8 +78,20 @@ pub fn run(args: &TestArgs, config: &Config) -> Result<i32> {
     }
     if !args.host_only && !args.checked_only {
         progress("guest tests");
-        if let Err(e) = guest::run(args, config, "guest", None, &mut tally) {
-            tally.failed("guest", "run", &format!("{e:#}"));
+        repeat(args, config, "guest", Choice::All, &mut tally);
+        for release in &args.also {
+            let choice = if args.deep || !args.filter.is_empty() {
+                Choice::All
+            } else {
+                Choice::Small
+            };
+            let part = release.split(['+', '-']).next().unwrap_or(release);
+            progress(&format!("guest tests on {release}"));
+            let config = Config {
+                release: Some(release.clone()),
+                ..config.clone()
+            };
+            repeat(args, &config, part, choice, &mut tally);
         }
     }
     if !args.host_only {
@@ -110,9 +108,8 @@ pub fn run(args: &TestArgs, config: &Config) -> Result<i32> {
                 patience: config.patience * 3,
                 ..config.clone()
             };
-            if let Err(e) = guest::run(args, &config, part, args.slice, &mut tally) {
-                tally.failed(part, "run", &format!("{e:#}"));
-            }
+            let choice = args.slice.map_or(Choice::All, Choice::Slice);
+            repeat(args, &config, part, choice, &mut tally);
         }
     }
     if tally.count() == 0 {
@@ -123,21 +120,4 @@ pub fn run(args: &TestArgs, config: &Config) -> Result<i32> {
         );
     }
     Ok(tally.finish())
-}
-
-#[cfg(test)]
-mod slice_tests {
-    use super::*;
-
-    #[test]
-    fn slices_share_out_every_test_once() {
-        let slices: Vec<Slice> = (5..9)
-            .map(|k| Slice::parse(&format!("{k}/4")).unwrap())
-            .collect();
-        for index in 0..20 {
-            assert_eq!(slices.iter().filter(|s| s.has(index)).count(), 1);
-        }
-        assert!(Slice::parse("1/0").is_err());
-        assert!(Slice::parse("3").is_err());
-    }
 }

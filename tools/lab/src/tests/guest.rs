@@ -6,7 +6,7 @@
 //! echoes what is sent to its port 7, so that they can check what a round trip brings back.
 
 use super::tally::{line, Tally};
-use super::{Slice, TestArgs};
+use super::{Choice, TestArgs};
 use crate::echo;
 use crate::say::progress;
 use crate::vm::{Config, Vm};
@@ -27,7 +27,7 @@ pub fn run(
     args: &TestArgs,
     config: &Config,
     part: &str,
-    slice: Option<Slice>,
+    choice: Choice,
     tally: &mut Tally,
 ) -> Result<()> {
     let config = &Config {
@@ -45,17 +45,29 @@ pub fn run(
     if all.trim().is_empty() {
         bail!("'nm_test --list' printed nothing");
     }
-    let mut wanted: Vec<String> = all
+    let all: Vec<String> = all
         .lines()
-        .map(|l| l.split_whitespace().next().unwrap_or("").to_string())
-        .filter(|name| !name.is_empty() && args.wants(name))
+        .filter_map(|l| l.split_whitespace().next().map(str::to_string))
+        .collect();
+    for start in choice.missing(&all) {
+        tally.failed(
+            part,
+            start,
+            "of the small set (tests/choice.rs), names no test",
+        );
+    }
+    let mut wanted: Vec<String> = all
+        .into_iter()
+        .filter(|name| args.wants(name))
         .enumerate()
-        .filter(|(index, _)| slice.is_none_or(|s| s.has(*index)))
+        .filter(|(index, name)| choice.has(*index, name))
         .map(|(_, name)| name)
         .collect();
     for boot in 0..=REBOOTS {
         if wanted.is_empty() {
-            reboot(&mut vm, args, part, tally);
+            if choice != Choice::Small && args.wants(REBOOT) {
+                reboot(&mut vm, part, tally);
+            }
             return Ok(());
         }
         let mut ktap = KtapReader::new(part, args.verbose);
@@ -69,7 +81,9 @@ pub fn run(
         if wanted.is_empty() {
             ktap.end(status, tally);
             leaks(&vm, part, tally);
-            reboot(&mut vm, args, part, tally);
+            if choice != Choice::Small && args.wants(REBOOT) {
+                reboot(&mut vm, part, tally);
+            }
             return Ok(());
         }
         // The first test without a line was running when the end came.
@@ -99,16 +113,15 @@ pub fn run(
     Ok(())
 }
 
+/// The test that `reboot` is.
+const REBOOT: &str = "lifecycle.reboot_with_all_queues_out";
+
 /// How long a kernel may take to shut its devices down.
 const SHUTDOWN: Duration = Duration::from_secs(60);
 
 /// The machine goes down while a program has all RX queues and traffic comes: the driver's
 /// shutdown callback runs under it. Last of all, as nothing is left afterwards.
-fn reboot(vm: &mut Vm, args: &TestArgs, part: &str, tally: &mut Tally) {
-    const NAME: &str = "lifecycle.reboot_with_all_queues_out";
-    if !args.wants(NAME) {
-        return;
-    }
+fn reboot(vm: &mut Vm, part: &str, tally: &mut Tally) {
     let log = vm.scratch_file("reboot.log");
     let hold = "nm_test --setup && tail -f /dev/null | nm_test --helper cast read All";
     let held = vm.spawn("holder", hold, &log).and_then(|holder| {
@@ -120,7 +133,7 @@ fn reboot(vm: &mut Vm, args: &TestArgs, part: &str, tally: &mut Tally) {
     });
     let holder = match held {
         Ok(holder) => holder,
-        Err(e) => return tally.failed(part, NAME, &format!("{e:#}")),
+        Err(e) => return tally.failed(part, REBOOT, &format!("{e:#}")),
     };
     // The connection ends with the guest, so its status says nothing.
     let _ = vm.run("reboot -f");
@@ -128,9 +141,9 @@ fn reboot(vm: &mut Vm, args: &TestArgs, part: &str, tally: &mut Tally) {
     drop(holder);
     let trouble = vm.console.new_trouble();
     match (ended, trouble.first()) {
-        (true, None) => tally.passed(part, NAME),
-        (true, Some(first)) => tally.failed(part, NAME, first),
-        (false, _) => tally.failed(part, NAME, "the machine did not go down"),
+        (true, None) => tally.passed(part, REBOOT),
+        (true, Some(first)) => tally.failed(part, REBOOT, first),
+        (false, _) => tally.failed(part, REBOOT, "the machine did not go down"),
     }
 }
 
