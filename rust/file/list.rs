@@ -29,22 +29,31 @@ pub(crate) fn next(arg: Addr) -> Result {
     if asked.nq_version != EXT_VERSION {
         return Err(EINVAL);
     }
+    // Written when no interface is held any more: a page of the program's may be long in coming, and
+    // an interface that goes waits for all who hold it.
+    arg.write(find(&asked)?.ok_or(ENOENT)?)
+}
+
+/// The entry behind the cursor; `None`: there is none.
+fn find(asked: &QueueInfo) -> Result<Option<QueueInfo>> {
     // First the interface of the cursor, behind the cursor; then the following ones.
     if let Some(dev) = asked.nq_ifindex.checked_sub(1).and_then(NetDev::next_after) {
         if dev.ifindex() == asked.nq_ifindex {
-            if let Some(entry) = entry_after(&dev, &asked, Some((asked.nq_kind, asked.nq_queue)))? {
-                return arg.write(entry);
+            let entry = entry_after(&dev, asked, Some((asked.nq_kind, asked.nq_queue)))?;
+            if entry.is_some() {
+                return Ok(entry);
             }
         }
     }
     let mut ifindex = asked.nq_ifindex;
     while let Some(dev) = NetDev::next_after(ifindex) {
         ifindex = dev.ifindex();
-        if let Some(entry) = entry_after(&dev, &asked, None)? {
-            return arg.write(entry);
+        let entry = entry_after(&dev, asked, None)?;
+        if entry.is_some() {
+            return Ok(entry);
         }
     }
-    Err(ENOENT)
+    Ok(None)
 }
 
 /// The first entry of an interface behind `(kind, queue)`, or its first at all.

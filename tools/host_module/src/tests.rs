@@ -5,6 +5,8 @@
 #[cfg(not(loom))]
 mod corpus;
 #[cfg(not(loom))]
+mod listing;
+#[cfg(not(loom))]
 mod machine;
 #[cfg(loom)]
 mod models;

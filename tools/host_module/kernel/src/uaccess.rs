@@ -8,6 +8,7 @@
 use std::sync::Mutex;
 
 use crate::error::{code::EFAULT, Result};
+use crate::sync::lockdep;
 use crate::transmute::{AsBytes, FromBytes};
 
 /// Address of the first byte.
@@ -23,6 +24,11 @@ static MEMORY: Mutex<Memory> = Mutex::new(Memory {
     bytes: Vec::new(),
     change: None,
 });
+
+type Look = Box<dyn Fn() + Send>;
+
+/// What is looked at before each write of the kernel's.
+static LOOK: Mutex<Option<Look>> = Mutex::new(None);
 
 fn memory() -> std::sync::MutexGuard<'static, Memory> {
     crate::sync::point();
@@ -56,6 +62,12 @@ pub fn change_after(reads: u32, addr: usize, value: u64) {
     memory().change = Some((reads, addr, value));
 }
 
+/// Looks at the kernel before it writes, as a program can whose page is long in coming; until the
+/// next call.
+pub fn before_writes(look: Option<Look>) {
+    *LOOK.lock().unwrap_or_else(|e| e.into_inner()) = look;
+}
+
 impl Memory {
     fn range(&mut self, addr: usize, len: usize) -> Option<&mut [u8]> {
         let from = addr.checked_sub(BASE)?;
@@ -78,12 +90,18 @@ impl Memory {
     }
 }
 
+/// The kernel touches user memory: it may have to wait for the program, with the lock of an open file.
+pub fn touched() {
+    lockdep::may_fault("netmap::File::state");
+}
+
 /// The kernel reads.
 ///
 /// # Errors
 ///
 /// EFAULT.
 pub fn copy_in(addr: usize, to: &mut [u8]) -> Result {
+    touched();
     memory().read(addr, to)
 }
 
@@ -93,6 +111,10 @@ pub fn copy_in(addr: usize, to: &mut [u8]) -> Result {
 ///
 /// EFAULT.
 pub fn copy_out(addr: usize, from: &[u8]) -> Result {
+    touched();
+    if let Some(look) = &*LOOK.lock().unwrap_or_else(|e| e.into_inner()) {
+        look();
+    }
     let mut memory = memory();
     memory
         .range(addr, from.len())

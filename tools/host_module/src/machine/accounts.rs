@@ -32,6 +32,7 @@ impl Machine {
         tasks::forget();
         card::reset();
         uaccess::map(user);
+        uaccess::before_writes(None);
         mem::set_bounces(false);
         tasks::become_(tasks::INIT);
         tasks::signal_after(-1);

@@ -228,6 +228,7 @@ pub fn ext_memory() -> *mut u8 {
 /// `out` must be valid for writing.
 #[no_mangle]
 unsafe extern "C" fn nm_pin_new(user: u64, pages: u32, out: *mut *mut nm_pin) -> c_int {
+    kernel::uaccess::touched();
     if let Some(errno) = no_memory() {
         return errno;
     }

@@ -107,6 +107,15 @@ pub fn may_sleep() {
     });
 }
 
+/// The thread touches user memory, for which it may have to wait as long as a program likes: under
+/// no lock but a file's own, the one of this name.
+pub fn may_fault(file: &str) {
+    HELD.with_borrow(|held| {
+        let other = held.iter().map(|h| h.1.name()).find(|name| *name != file);
+        assert!(other.is_none(), "user memory under {}", other.unwrap_or(""));
+    });
+}
+
 /// Has the thread this lock?
 pub fn holds(lock: usize) -> bool {
     HELD.with_borrow(|held| held.iter().any(|h| h.0 == lock))

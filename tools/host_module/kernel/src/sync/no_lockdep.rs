@@ -22,6 +22,7 @@ pub fn before(_lock: usize, _class: Class) {}
 pub fn taken(_lock: usize, _class: Class) {}
 pub fn released(_lock: usize) {}
 pub fn may_sleep() {}
+pub fn may_fault(_file: &str) {}
 
 pub fn holds(_lock: usize) -> bool {
     false
