@@ -2,8 +2,8 @@
 
 //! Adapters: what all fds of one interface share.
 //!
-//! An adapter is there while an fd is registered with its interface. It knows which rings are
-//! bound, by whom, and which of them the driver has lent. A ring is taken from the driver for the first fd
+//! An adapter is there while an fd is registered with its interface, or a ring of it that did not stop
+//! is waited for. It knows which rings are bound, by whom, and which of them the driver has lent. A ring is taken from the driver for the first fd
 //! that binds it and given back with the last; fds share one only if they share its memory and none
 //! wants it alone.
 //!
@@ -89,6 +89,21 @@ pub(crate) fn of(dev: &NetDev) -> Option<Arc<Adapter>> {
     find(&ADAPTERS.lock(), |d| d.same(dev))
 }
 
+/// Host TX and RX rings that the fds of an interface have; `None`: the next fd says how many.
+pub(crate) fn hosts(dev: &NetDev) -> Option<(u32, u32)> {
+    let adapter = of(dev).filter(|a| a.has_fds())?;
+    Some((adapter.host_tx, adapter.host_rx))
+}
+
+/// Forgets the adapters that nobody needs.
+fn prune(adapters: &mut KVec<Arc<Adapter>>) {
+    adapters.retain(|a| a.table.lock().in_use());
+    if adapters.is_empty() {
+        // A static is not dropped with the module: leave it nothing to leak.
+        *adapters = KVec::new();
+    }
+}
+
 /// All adapters now.
 pub(crate) fn all() -> Result<KVec<Arc<Adapter>>> {
     let adapters = ADAPTERS.lock();
@@ -111,9 +126,11 @@ pub(crate) fn interface_gone(dev: *const bindings::net_device) {
 /// A ring that did not stop has stopped after all: its entries go, and its memory with them. rtnl is
 /// held by the driver.
 pub(crate) fn forget_released() {
-    for adapter in ADAPTERS.lock().iter() {
+    let mut adapters = ADAPTERS.lock();
+    for adapter in adapters.iter() {
         adapter.table.lock().forget_released();
     }
+    prune(&mut adapters);
 }
 
 impl Adapter {
@@ -136,16 +153,21 @@ impl Adapter {
         }
         let mut adapters = ADAPTERS.lock();
         let found = find(&adapters, |d| d.same(&dev));
-        let first = found.is_none();
-        let adapter = match found {
-            Some(adapter) => adapter,
-            None => Self::new(dev, nic, hosts)?,
+        let (adapter, first) = match &found {
+            Some(adapter) if adapter.has_fds() => (adapter.clone(), false),
+            _ => (Self::new(dev, nic, hosts)?, true),
         };
         let port = port(adapter.clone())?;
         adapter.table.lock().ports.reserve(1, GFP_KERNEL)?;
         if first {
-            // The list's own memory last: nobody frees it but `leave`.
+            // The list's own memory last: nobody frees it but `prune`.
             adapters.push(adapter.clone(), GFP_KERNEL)?;
+            if let Some(before) = found {
+                // It stayed for rings that did not stop.
+                let stuck = core::mem::take(&mut before.table.lock().stuck);
+                adapter.table.lock().stuck = stuck;
+                adapters.retain(|a| !Arc::ptr_eq(a, &before));
+            }
         }
         // There is room.
         adapter.table.lock().ports.push(port.clone(), GFP_KERNEL)?;
@@ -175,18 +197,14 @@ impl Adapter {
     /// A port leaves; with the last, the adapter leaves the list.
     pub(crate) fn leave(&self, port: &Port) {
         let mut adapters = ADAPTERS.lock();
-        let last = {
-            let mut table = self.table.lock();
-            table.ports.retain(|p| !core::ptr::eq(&**p, port));
-            table.ports.is_empty()
-        };
-        if last {
-            adapters.retain(|a| !core::ptr::eq(&**a, self));
-        }
-        if adapters.is_empty() {
-            // A static is not dropped with the module: leave it nothing to leak.
-            *adapters = KVec::new();
-        }
+        let left = |p: &mut Arc<Port>| !core::ptr::eq(&**p, port);
+        self.table.lock().ports.retain(left);
+        prune(&mut adapters);
+    }
+
+    /// Is an fd registered with it?
+    fn has_fds(&self) -> bool {
+        !self.table.lock().ports.is_empty()
     }
 
     /// Calls `f` with the interface, `None` if it has gone.
@@ -300,8 +318,11 @@ impl Adapter {
         let bound = self.table.lock().take_all();
         for bound in bound {
             let ring = bound.ring.clone();
-            let _ = self.give(bound, Some(&dev), rtnl);
+            let given = self.give(bound, Some(&dev), rtnl);
             ring.gone();
+            if given.is_err() {
+                ring.set_state(state::STUCK);
+            }
         }
         for port in &self.table.lock().ports {
             port.gone();

@@ -79,7 +79,7 @@ impl Numbers {
     /// As [`find`] and [`info`].
     pub(crate) fn now(ifname: &[u8]) -> Result<Self> {
         let (dev, nic) = find(ifname)?;
-        let hosts = adapter::of(&dev).map_or((1, 1), |a| (a.host_tx, a.host_rx));
+        let hosts = adapter::hosts(&dev).unwrap_or((1, 1));
         Ok(Numbers::of(&info(&dev, &nic)?, hosts))
     }
 }

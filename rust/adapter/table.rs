@@ -45,7 +45,7 @@ pub(crate) struct Bound {
 pub(crate) struct Table {
     bound: KVec<Bound>,
     /// Those that did not stop when they were given back.
-    stuck: KVec<Bound>,
+    pub(super) stuck: KVec<Bound>,
     /// The fds.
     pub(super) ports: KVec<Arc<Port>>,
 }
@@ -157,9 +157,16 @@ impl Table {
         core::mem::take(&mut self.bound)
     }
 
-    /// Remembers a ring that did not stop, for the listing; without memory for it the log has to do.
-    pub(super) fn stuck(&mut self, bound: Bound) {
+    /// Remembers a ring that did not stop, and is nobody's, for the listing; without memory for it
+    /// the log has to do.
+    pub(super) fn stuck(&mut self, mut bound: Bound) {
+        bound.owners = KVec::new();
         let _ = self.stuck.push(bound, GFP_KERNEL);
+    }
+
+    /// Is there an fd, or a ring that did not stop?
+    pub(super) fn in_use(&self) -> bool {
+        !self.ports.is_empty() || !self.stuck.is_empty()
     }
 
     /// Forgets the rings that have stopped since.

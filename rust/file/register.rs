@@ -109,10 +109,8 @@ impl File {
         let (dev, nic) = port::find(name.ifname)?;
         let info = port::info(&dev, &nic)?;
         // The first fd says how many host rings there are.
-        let hosts = match adapter::of(&dev) {
-            Some(adapter) => (adapter.host_tx, adapter.host_rx),
-            None => (host_rings(want.hosts.0), host_rings(want.hosts.1)),
-        };
+        let wanted = (host_rings(want.hosts.0), host_rings(want.hosts.1));
+        let hosts = adapter::hosts(&dev).unwrap_or(wanted);
         let numbers = Numbers::of(&info, hosts);
         let (mode, ringid, flags) = name.binding(want.mode, want.ringid, want.flags);
         let selection = select::select(mode, ringid, flags, &numbers.has).map_err(|e| match e {

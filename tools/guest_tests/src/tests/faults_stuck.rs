@@ -41,6 +41,8 @@ fn rx_queue_that_does_not_stop_is_released_by_a_reset() -> Result<()> {
     drop(nic);
     want_eq("references to netmap", refs("netmap")?, 1)?;
     want("pages are kept", region_pages()? > 0)?;
+    let listed = rx_info(&Fd::open()?, Q)?;
+    want_eq("state and owner", (listed.state, listed.pid), (Q_STUCK, 0))?;
     want_errno("REGISTER", Port::rx(Q).map(drop), libc::EBUSY)?;
     log.says_times(&format!("RX queue {Q} did not stop; its memory is kept"), 1)?;
     reset_port()?;

@@ -282,7 +282,26 @@ impl Queue {
         locked(&self.state).enabled = false;
     }
 
+    /// A reset has stopped a queue that did not stop when it was given back.
+    pub fn release(&self) {
+        let lent = {
+            let mut state = locked(&self.state);
+            if !core::mem::take(&mut state.stuck) {
+                return;
+            }
+            state.descs = Descs::default();
+            state.lent.take()
+        };
+        let lent = lent.expect("a client");
+        // SAFETY: Stopped before; forgotten now.
+        unsafe { lent.client().released.expect("a function")(lent.private()) };
+    }
+
     pub fn gone(&self) {
+        if locked(&self.state).stuck {
+            // Its client has heard EIO.
+            return;
+        }
         self.stop();
         let lent = {
             let _napi = self.napi.lock();

@@ -89,6 +89,13 @@ impl Port {
         }
     }
 
+    /// A reset stops the queues that did not stop when they were given back.
+    pub fn all_release(&self) {
+        assert_rtnl();
+        self.queues().for_each(Queue::release);
+        self.stuck.store(false, SeqCst);
+    }
+
     /// The device goes: the client of each queue that is still out is told, and forgotten.
     pub fn all_gone(&self) {
         assert_rtnl();

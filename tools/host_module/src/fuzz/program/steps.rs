@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use kernel::bindings::poll_table_struct;
 use kernel::uaccess;
 
-use super::{Bytes, Fd, File, View, World, FILES, PROCESSES};
+use super::{released, Bytes, Fd, File, View, World, FILES, PROCESSES};
 use crate::machine::mem::{self, PAGE};
 use crate::machine::net::{nm_rtnl_lock, nm_rtnl_unlock};
 use crate::machine::{skb, tasks};
@@ -253,7 +253,10 @@ impl World {
             0..=5 => port.rx[b.below(port.rx.len())].scribble(u32::from(b.u8()), b.odd_u64()),
             6..=10 => port.tx[b.below(port.tx.len())].lie(b.odd_u32()),
             11..=13 => mem::set_bounces(b.flip()),
-            14 => port.sticks.store(b.u8() == 7, SeqCst),
+            14 => match b.u8() {
+                8 => released(port),
+                what => port.sticks.store(what == 7, SeqCst),
+            },
             _ => uaccess::change_after(
                 u32::from(b.u8()),
                 uaccess::BASE + b.u16() as usize,
