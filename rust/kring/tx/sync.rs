@@ -78,6 +78,8 @@ impl TxRing {
                 kring.counters[counter::RESETS] += 1;
                 trace::reinit(&self.name, p, at.hwcur, at.hwtail);
                 at.rhead = at.hwcur;
+                // What comes next begins a packet.
+                kring.dropping = false;
                 outcome = Sync::Reset;
             }
         }

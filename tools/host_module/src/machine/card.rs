@@ -326,12 +326,18 @@ impl Queue {
         }
     }
 
-    /// Descriptors the card has been told of and not yet done.
+    /// The same, one by one.
     fn told<'a>(&self, state: &'a State) -> impl Iterator<Item = [u64; 2]> + 'a {
         let n = state.descs.count();
         let (head, tail) = (state.head, self.tail.load(SeqCst));
         let count = if n == 0 { 0 } else { (tail + n - head) % n };
         (0..count).map(move |i| state.descs.get((head + i) % n))
+    }
+
+    /// Descriptors the card has been told of and not yet done.
+    #[cfg(not(loom))]
+    pub fn waiting(&self) -> usize {
+        self.told(&locked(&self.state)).count()
     }
 
     /// Whatever the card may do next is harmless. Returns where it may write.

@@ -57,6 +57,29 @@ fn a_frame_goes_from_the_program_to_the_wire_and_its_slot_comes_back() {
 }
 
 #[test]
+fn the_rest_of_a_dropped_packet_is_not_waited_for_after_impossible_pointers() {
+    let (machine, _, port) = machine();
+    let mut file = File::open().unwrap();
+    assert_eq!(register(&file, "eth3", mode::ONE_NIC, 0, 0), 0);
+    file.mmap().unwrap();
+    let ring = Ring::of(&file, 0);
+    let more = 0x20 << 16;
+    // A packet that goes on, with a piece that cannot be.
+    ring.set_len(0, more);
+    ring.release(1);
+    assert_eq!(ring.txsync(), 0);
+    ring.release(SLOTS);
+    assert_eq!(ring.txsync(), 0);
+    assert_eq!((ring.word(20), ring.word(24)), (1, 1));
+    ring.set_len(1, 100);
+    ring.release(2);
+    assert_eq!(ring.txsync(), 0);
+    assert_eq!(port.tx[0].waiting(), 1);
+    drop(file);
+    machine.end(false);
+}
+
+#[test]
 fn what_the_stack_sends_comes_to_the_host_ring_and_goes_back_to_the_stack() {
     let (machine, dev, port) = machine();
     let mut file = File::open().unwrap();
