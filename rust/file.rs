@@ -88,6 +88,9 @@ impl File {
         if reg.csb.is_some() {
             return Err(EBUSY);
         }
+        if reg.tx.is_empty() && reg.gone() {
+            return Err(ENXIO);
+        }
         let mut result = Ok(());
         for ring in &reg.tx {
             result = errno(ring.sync()).and(result);

@@ -12,7 +12,7 @@ use crate::ffi::{nm_nic_client, nm_nic_ring};
 use crate::machine::card::{Lent, Queue};
 use crate::machine::files::File;
 use crate::machine::skb;
-use crate::uapi::mode;
+use crate::uapi::{flag, mode, NIOCRXSYNC, NIOCTXSYNC};
 
 #[test]
 fn a_frame_goes_from_the_card_to_the_program_and_back_to_the_card() {
@@ -77,6 +77,20 @@ fn the_rest_of_a_dropped_packet_is_not_waited_for_after_impossible_pointers() {
     assert_eq!(port.tx[0].waiting(), 1);
     drop(file);
     machine.end(false);
+}
+
+#[test]
+fn both_syncs_say_that_the_interface_has_gone_whatever_rings_there_are() {
+    for flags in [flag::RX_RINGS_ONLY, flag::TX_RINGS_ONLY] {
+        let (machine, dev, _) = machine();
+        let file = File::open().unwrap();
+        assert_eq!(register(&file, "eth3", mode::ONE_NIC, flags, 0), 0);
+        dev.go(true);
+        assert_eq!(file.ioctl(NIOCRXSYNC, 0), 6);
+        assert_eq!(file.ioctl(NIOCTXSYNC, 0), 6);
+        drop(file);
+        machine.end(false);
+    }
 }
 
 #[test]
