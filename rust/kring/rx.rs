@@ -83,7 +83,7 @@ struct Kring {
     armed: KVVec<Armed>,
     /// Bounce buffers or incoherent DMA: sync each buffer by hand.
     needs_sync: bool,
-    /// The last release ended at a slot that has no buffer, and there was none to be had.
+    /// The last slot that [`RxRing::rearm`] could not arm has no buffer, and there was none to be had.
     starved: bool,
     /// Placed as [`counter`] says.
     counters: [u64; counter::MAX],

@@ -23,6 +23,7 @@ impl RxRing {
     /// writing cannot hold the kernel up.
     #[cold]
     pub(super) fn rearm(&self, first: usize, descs: &[RxDesc], kring: &mut Kring) -> usize {
+        kring.starved = false;
         let mut mem = self.region.lock();
         let slots = self.shm.slots().get(first..).unwrap_or(&[]);
         for (i, (slot, desc)) in slots.iter().zip(descs).enumerate() {

@@ -93,13 +93,12 @@ impl RxRing {
         if done == released {
             return false;
         }
-        let starved = core::mem::take(&mut kring.starved);
-        if !starved {
+        if !kring.starved {
             // A buffer's ring is busy. What was not taken stays released; nothing may ever
             // interrupt for this ring, so the poller must look again.
             self.wakers.wake();
         }
-        starved
+        kring.starved
     }
 
     /// What has arrived, to the program; only complete frames. Returns how many.
