@@ -25,6 +25,7 @@ pub(crate) mod trace;
 pub(crate) mod user;
 pub(crate) mod wait;
 
+use core::marker::PhantomData;
 use core::ptr::NonNull;
 
 use kernel::bindings;
@@ -143,6 +144,8 @@ pub(crate) fn now() -> (i64, i64) {
 /// rtnl, the lock of all network configuration. Taken after an fd's lock, before a ring's.
 pub(crate) struct Rtnl {
     ours: bool,
+    /// Whoever took it releases it.
+    _this_thread: PhantomData<*mut ()>,
 }
 
 impl Rtnl {
@@ -150,19 +153,25 @@ impl Rtnl {
     pub(crate) fn lock() -> Self {
         // SAFETY: May sleep; all callers are in process context.
         unsafe { ffi::nm_rtnl_lock() };
-        Rtnl { ours: true }
+        Rtnl {
+            ours: true,
+            _this_thread: PhantomData,
+        }
     }
 
     /// The kernel holds it around notifier calls; not released on drop.
     pub(crate) fn held_by_notifier() -> Self {
-        Rtnl { ours: false }
+        Rtnl {
+            ours: false,
+            _this_thread: PhantomData,
+        }
     }
 }
 
 impl Drop for Rtnl {
     fn drop(&mut self) {
         if self.ours {
-            // SAFETY: Taken in `lock` by this very thread.
+            // SAFETY: Taken in `lock` by this very thread, which the object cannot leave.
             unsafe { ffi::nm_rtnl_unlock() };
         }
     }

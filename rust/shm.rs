@@ -94,15 +94,15 @@ pub(crate) struct RingHeader {
     pub(crate) tail: Shared<u32>,
     /// NR_TIMESTAMP and others.
     pub(crate) flags: Shared<u32>,
-    _pad0: u32,
+    _pad0: Shared<u32>,
     /// Time of the last sync: seconds, microseconds.
     pub(crate) ts: [Shared<i64>; 2],
     /// With the offsets option: the bits of `slot.ptr` that hold the offset.
     pub(crate) offset_mask: Shared<u64>,
     /// Unused without the offsets option.
     pub(crate) buf_align: Shared<u64>,
-    _pad1: [u64; 7],
-    _sem: [u64; 16],
+    _pad1: [Shared<u64>; 7],
+    _sem: [Shared<u64>; 16],
 }
 
 /// Where a ring's slots begin.
@@ -149,7 +149,7 @@ pub(crate) struct IfHeader {
     pub(crate) ni_host_tx_rings: Shared<u32>,
     /// Host RX rings.
     pub(crate) ni_host_rx_rings: Shared<u32>,
-    _spare: [u32; 3],
+    _spare: [Shared<u32>; 3],
 }
 
 /// Where the ring offsets begin in a `netmap_if`.

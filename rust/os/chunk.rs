@@ -90,7 +90,7 @@ impl Chunk {
     ///
     /// # Safety
     ///
-    /// `T` must consist of [`Shared`] cells and padding only.
+    /// `T` must consist of [`Shared`] cells only.
     unsafe fn view<T>(&self, offset: usize, count: usize) -> &[T] {
         let end = count
             .checked_mul(core::mem::size_of::<T>())
@@ -106,7 +106,7 @@ impl Chunk {
 
     /// The run as a ring's header; a chunk has at least one page.
     pub(crate) fn ring_header(&self) -> &RingHeader {
-        // SAFETY: `RingHeader` is cells and padding; 256 bytes are always there.
+        // SAFETY: `RingHeader` is cells; 256 bytes are always there.
         unsafe { self.ptr.cast::<RingHeader>().as_ref() }
     }
 
@@ -118,13 +118,13 @@ impl Chunk {
 
     /// `n` entries of metadata at byte `offset`; empty if they would not fit.
     pub(crate) fn rx_meta(&self, offset: usize, n: u32) -> &[RxMeta] {
-        // SAFETY: `RxMeta` is cells and padding.
+        // SAFETY: `RxMeta` is cells.
         unsafe { self.view(offset, n as usize) }
     }
 
     /// The run as a `netmap_if`.
     pub(crate) fn if_header(&self) -> &IfHeader {
-        // SAFETY: `IfHeader` is cells and padding; 56 bytes are always there.
+        // SAFETY: `IfHeader` is cells; 56 bytes are always there.
         unsafe { self.ptr.cast::<IfHeader>().as_ref() }
     }
 
