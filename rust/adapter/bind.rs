@@ -64,8 +64,7 @@ impl Adapter {
     ///
     /// ENOMEM; ENXIO: the interface has gone; EINVAL: no such ring; EPERM: the caller has no
     /// CAP_NET_ADMIN; EBUSY: another fd has it and does not share, or the port was being reconfigured;
-    /// EBUSY, ENETDOWN, EOPNOTSUPP,
-    /// ENOSPC, EIO as the driver says. Nothing has changed then.
+    /// EBUSY, ENETDOWN, EOPNOTSUPP, ENOSPC, EIO as the driver says. Nothing has changed then.
     pub(crate) fn bind(&self, which: Which, bid: &Bid<'_>) -> Result<(Ring, bool)> {
         // From the look at the port to the taking: neither its rings nor its driver may change.
         let rtnl = Rtnl::lock();
