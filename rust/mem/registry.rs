@@ -61,6 +61,24 @@ pub(crate) fn all() -> Result<KVec<(Arc<Region>, u32)>> {
     Ok(list)
 }
 
+/// The lowest id that no region has.
+///
+/// # Errors
+///
+/// ENOMEM: there is none, or no memory.
+fn free_id(registry: &[Entry]) -> Result<u16> {
+    // Of more ids than there are regions one is free. One look at each region: users can have many,
+    // and all wait for this lock.
+    let mut used = KVVec::from_elem(false, registry.len() + 2, GFP_KERNEL)?;
+    for entry in registry {
+        if let Some(used) = used.get_mut(usize::from(entry.region.id)) {
+            *used = true;
+        }
+    }
+    let free = used.iter().skip(1).position(|used| !used);
+    free.and_then(|at| u16::try_from(at + 1).ok()).ok_or(ENOMEM)
+}
+
 /// Leases the region that `is` it, or else the one `make` makes.
 fn lease(
     is: impl Fn(&Region) -> bool,
@@ -71,10 +89,7 @@ fn lease(
         entry.fds += 1;
         return Ok(Lease(entry.region.clone()));
     }
-    let id = (1..=u16::MAX)
-        .find(|id| registry.iter().all(|e| e.region.id != *id))
-        .ok_or(ENOMEM)?;
-    let region = make(id)?;
+    let region = make(free_id(&registry)?)?;
     registry.push(
         Entry {
             region: region.clone(),

@@ -10,7 +10,7 @@ use super::rig::{machine, register, BODY};
 use crate::machine::files::File;
 use crate::machine::net::{nm_rtnl_lock, nm_rtnl_unlock};
 use crate::uapi::ext::{kind, state, EXT_VERSION, NIOCQNEXT};
-use crate::uapi::{mode, NIOCCTRL};
+use crate::uapi::{flag, mode, NIOCCTRL};
 
 const AT: usize = BASE + 0x800;
 
@@ -93,5 +93,27 @@ fn an_interface_that_goes_with_a_queue_that_did_not_stop_is_let_go_of() {
     nm_rtnl_lock();
     port.all_release();
     nm_rtnl_unlock();
+    machine.end(false);
+}
+
+#[test]
+fn a_region_has_the_lowest_id_that_is_free() {
+    let (machine, _, _) = machine();
+    let private = || {
+        let file = File::open().unwrap();
+        assert_eq!(
+            register(&file, "eth3~", mode::ONE_NIC, flag::PRIVATE_MEM, 0),
+            0
+        );
+        let id = uaccess::peek(BODY + 32, 2);
+        (file, id[0])
+    };
+    let (first, second, third) = (private(), private(), private());
+    assert_eq!([first.1, second.1, third.1], [1, 2, 3]);
+    drop(second.0);
+    let again = private();
+    let last = private();
+    assert_eq!([again.1, last.1], [2, 4]);
+    drop((first.0, third.0, again.0, last.0));
     machine.end(false);
 }
