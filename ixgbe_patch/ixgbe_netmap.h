@@ -65,10 +65,12 @@ struct ixgbe_netmap_count {
  * @reta_made: @reta is what the last reset has put into the redirection table
  * @reta: the redirection table without the queues that were out then
  * @queue: who has it
+ * @tx_out: TX ring taken by the core; changed under rtnl
+ * @tx_kept: not with the core any more, which keeps its memory and waits for
+ *	client->released(); under rtnl
  * @tx_run: the core has the spare queue, the vector of the kernel's TX queue is reported
  * @tx_queue: who has it
- * @spare: the hardware queue behind netmap's TX ring; NULL: there is none; changed
- *	under rtnl
+ * @spare: the hardware queue behind netmap's TX ring; NULL: there is none; under rtnl
  * @tx_late: when a TX queue that was given back last had no time left to send, in
  *	jiffies; under rtnl
  * @tx_was_late: there was one
@@ -101,6 +103,8 @@ struct ixgbe_netmap {
 	bool reta_made;
 	u8 reta[IXGBE_NETMAP_RETA];
 	struct ixgbe_netmap_queue queue[IXGBE_NETMAP_QUEUES];
+	DECLARE_BITMAP(tx_out, IXGBE_NETMAP_QUEUES);
+	DECLARE_BITMAP(tx_kept, IXGBE_NETMAP_QUEUES);
 	DECLARE_BITMAP(tx_run, IXGBE_NETMAP_QUEUES);
 	struct ixgbe_netmap_queue tx_queue[IXGBE_NETMAP_QUEUES];
 	struct ixgbe_netmap_spare *spare[IXGBE_NETMAP_QUEUES];

@@ -120,8 +120,6 @@ static void ixgbe_nm_to_kernel(struct ixgbe_adapter *adapter, struct ixgbe_ring 
 	ixgbe_nm_hold(adapter, q, false);
 }
 
-static bool ixgbe_nm_tx_out(const struct ixgbe_adapter *adapter, u32 q);
-
 #include "ixgbe_netmap_modes.c"
 #include "ixgbe_netmap_spare.c"
 #include "ixgbe_netmap_tx.c"

@@ -46,7 +46,10 @@ static const char *ixgbe_nm_conflict(const struct ixgbe_adapter *adapter)
 
 /* ---- what has to wait ----------------------------------------------------------- */
 
-/* Is a queue out?  Says in the log why the request is refused. */
+/*
+ * Is a queue out?  Says in the log why the request is refused.  Looks at bits alone, since
+ * SR-IOV asks without rtnl.
+ */
 bool ixgbe_netmap_busy(const struct ixgbe_adapter *adapter, const char *what)
 {
 	unsigned int q = find_first_bit(adapter->netmap.out, IXGBE_NETMAP_QUEUES);
@@ -54,9 +57,7 @@ bool ixgbe_netmap_busy(const struct ixgbe_adapter *adapter, const char *what)
 
 	if (q >= IXGBE_NETMAP_QUEUES) {
 		kind = "TX";
-		for (q = 0; q < IXGBE_NETMAP_QUEUES; q++)
-			if (ixgbe_nm_tx_out(adapter, q))
-				break;
+		q = find_first_bit(adapter->netmap.tx_out, IXGBE_NETMAP_QUEUES);
 	}
 	if (q >= IXGBE_NETMAP_QUEUES)
 		return false;

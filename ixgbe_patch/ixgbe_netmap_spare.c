@@ -26,8 +26,6 @@
  *	descriptors, behind them
  * @size: of that memory
  * @on: programmed and perhaps enabled, until it is known to be stopped
- * @out: with the core
- * @kept: not any more, but the core keeps its memory and waits for client->released()
  * @seen: its head at the last look for hangs
  * @still: looks since it has moved
  *
@@ -39,8 +37,6 @@ struct ixgbe_netmap_spare {
 	u32 *head;
 	size_t size;
 	bool on;
-	bool out;
-	bool kept;
 	u32 seen;
 	u32 still;
 };

@@ -19,11 +19,8 @@ static void ixgbe_nm_keep(struct ixgbe_adapter *adapter, u32 q)
 /* The same of a TX ring's spare. */
 static void ixgbe_nm_tx_keep(struct ixgbe_adapter *adapter, u32 q)
 {
-	struct ixgbe_netmap_spare *spare = adapter->netmap.spare[q];
-
-	if (!spare->kept)
+	if (!test_and_set_bit(q, adapter->netmap.tx_kept))
 		__module_get(adapter->netmap.tx_queue[q].client->owner);
-	spare->kept = true;
 }
 
 static void ixgbe_nm_release(const struct ixgbe_netmap_queue *queue)
@@ -65,11 +62,11 @@ static bool ixgbe_nm_was_reset_tx(struct ixgbe_adapter *adapter, u32 q, bool cut
 	if (!cut && IXGBE_READ_REG(&adapter->hw, IXGBE_TXDCTL(reg)) & IXGBE_TXDCTL_ENABLE)
 		return false;
 	spare->on = false;
-	if (spare->out)
+	if (test_bit(q, nm->tx_out))
 		return true;
 	netdev_info(adapter->netdev, "TX ring %u was stopped by a reset and can be used again\n",
 		    q);
-	if (spare->kept)
+	if (test_and_clear_bit(q, nm->tx_kept))
 		ixgbe_nm_release(&nm->tx_queue[q]);
 	nm->spare[q] = NULL;
 	ixgbe_nm_tx_free(spare);

@@ -73,12 +73,6 @@ static void ixgbe_nm_tx_stop(struct ixgbe_adapter *adapter, const unsigned long 
 		nm->tx_queue[q].client->stop(nm->tx_queue[q].priv);
 }
 
-/* Is the TX ring with the core?  (One that is stuck is with nobody.) */
-static bool ixgbe_nm_tx_out(const struct ixgbe_adapter *adapter, u32 q)
-{
-	return adapter->netmap.spare[q] && adapter->netmap.spare[q]->out;
-}
-
 /* The part of ixgbe_nm_may_take() that is about TX. */
 static int ixgbe_nm_tx_may_take(const struct ixgbe_adapter *adapter, u32 q)
 {
@@ -119,7 +113,7 @@ static int ixgbe_nm_tx_take(struct ixgbe_adapter *adapter, u32 q,
 	if (!err)
 		err = ixgbe_nm_tx_start(adapter, spare);
 	if (!err) {
-		spare->out = true;
+		set_bit(q, nm->tx_out);
 		return 0;
 	}
 
@@ -139,13 +133,12 @@ static int ixgbe_nm_tx_give(struct ixgbe_adapter *adapter, u32 q)
 	struct ixgbe_netmap *nm = &adapter->netmap;
 	struct ixgbe_netmap_spare *spare;
 
-	if (q >= IXGBE_NETMAP_QUEUES || !nm->spare[q] || nm->spare[q]->kept)
+	if (q >= IXGBE_NETMAP_QUEUES || !nm->spare[q] || test_bit(q, nm->tx_kept))
 		return -ENOENT;
 	spare = nm->spare[q];
 	/* from ixgbe_netmap_gone() until the core has heard of it */
-	if (!spare->out)
+	if (!test_and_clear_bit(q, nm->tx_out))
 		return -EIO;
-	spare->out = false;
 
 	if (test_bit(q, nm->tx_run)) {
 		ixgbe_nm_tx_drain(adapter, spare);
@@ -192,10 +185,8 @@ static void ixgbe_nm_tx_up(struct ixgbe_adapter *adapter)
 	int err;
 	u32 q;
 
-	for (q = 0; q < IXGBE_NETMAP_QUEUES; q++) {
+	for_each_set_bit(q, nm->tx_out, IXGBE_NETMAP_QUEUES) {
 		spare = nm->spare[q];
-		if (!spare || !spare->out)
-			continue;
 		/* resuming may find fewer vectors or other queues */
 		if (spare->on)
 			err = -EIO;	/* not even the reset has stopped it */
@@ -221,7 +212,7 @@ static bool ixgbe_nm_tx_give_all(struct ixgbe_adapter *adapter, unsigned long *w
 	u32 q;
 
 	for (q = 0; q < IXGBE_NETMAP_QUEUES; q++) {
-		if (ixgbe_nm_tx_out(adapter, q)) {
+		if (test_bit(q, adapter->netmap.tx_out)) {
 			set_bit(q, were);
 			ixgbe_nm_tx_give(adapter, q);
 		}
