@@ -192,9 +192,10 @@ static void ixgbe_nm_tx_drain(struct ixgbe_adapter *adapter, struct ixgbe_netmap
 		if (ktime_after(ktime_get(), end)) {
 			adapter->netmap.tx_late = jiffies;
 			adapter->netmap.tx_was_late = true;
-			netdev_warn(adapter->netdev,
-				    "TX ring %u still had packets to send after %u ms; they are dropped\n",
-				    spare->ring.queue_index, patience);
+			if (net_ratelimit())
+				netdev_warn(adapter->netdev,
+					    "TX ring %u still had packets to send after %u ms; they are dropped\n",
+					    spare->ring.queue_index, patience);
 			return;
 		}
 		usleep_range(200, 500);

@@ -79,9 +79,10 @@ static int ixgbe_nm_tx_may_take(const struct ixgbe_adapter *adapter, u32 q)
 	if (adapter->netmap.spare[q])
 		return -EBUSY;
 	if (!ixgbe_nm_tx_room(adapter, q)) {
-		netdev_warn(adapter->netdev,
-			    "netmap cannot take TX ring %u: the kernel uses %d TX queues and %d for XDP, which leaves no spare queue ('ethtool -L DEV combined N' with a smaller number)\n",
-			    q, adapter->num_tx_queues, adapter->num_xdp_queues);
+		if (net_ratelimit())
+			netdev_warn(adapter->netdev,
+				    "netmap cannot take TX ring %u: the kernel uses %d TX queues and %d for XDP, which leaves no spare queue ('ethtool -L DEV combined N' with a smaller number)\n",
+				    q, adapter->num_tx_queues, adapter->num_xdp_queues);
 		return -ENOSPC;
 	}
 	return 0;
