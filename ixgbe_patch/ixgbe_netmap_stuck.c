@@ -116,16 +116,14 @@ void ixgbe_netmap_was_reset(struct ixgbe_adapter *adapter)
 }
 
 /*
- * From ixgbe_open, where it fails after the rings were started: they are freed before the
- * port is reset.
+ * From ixgbe_open, where it fails after the rings were started.  The driver frees them before
+ * it resets the port: queues that were out already have buffers, so it is reset before, too.
  */
 void ixgbe_netmap_open_failed(struct ixgbe_adapter *adapter)
 {
-	struct ixgbe_netmap *nm = &adapter->netmap;
-	unsigned int q;
-
+	if (bitmap_empty(adapter->netmap.out, IXGBE_NETMAP_QUEUES))
+		return;
 	ixgbe_netmap_down(adapter);
-	for_each_set_bit(q, nm->out, min_t(u32, adapter->num_rx_queues, IXGBE_NETMAP_QUEUES))
-		if (ixgbe_nm_halt(adapter, adapter->rx_ring[q]))
-			set_bit(q, nm->stuck);
+	ixgbe_reset(adapter);
+	ixgbe_netmap_was_reset(adapter);
 }
