@@ -71,7 +71,7 @@ impl Adapter {
         let dev = self.dev.lock();
         let dev = dev.as_ref().filter(|d| d.registered(&rtnl)).ok_or(ENXIO)?;
         // Each time: the fd may have been passed on, or the right given up, since it was registered.
-        if !dev.may_admin() {
+        if !dev.may_admin(&rtnl) {
             return Err(EPERM);
         }
         let info = self.nic.info(dev, &rtnl)?;

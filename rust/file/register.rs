@@ -18,7 +18,7 @@ use super::File;
 use crate::adapter::{self, Owner};
 use crate::mem::registry::Lease;
 use crate::os::eopnotsupp;
-use crate::os::{Caller, Pid};
+use crate::os::{Caller, Pid, Rtnl};
 use crate::port::name::{NameError, PortName};
 use crate::port::select::{self, SelectError};
 use crate::port::{self, Numbers, Port};
@@ -117,7 +117,7 @@ impl File {
             SelectError::Invalid => EINVAL,
             SelectError::Unsupported => eopnotsupp(),
         })?;
-        if !dev.may_admin() {
+        if !dev.may_admin(&Rtnl::lock()) {
             return Err(EPERM);
         }
         let lease = match named {

@@ -98,9 +98,10 @@ impl NetDev {
         unsafe { ffi::nm_netdev_registered(self.as_ptr()) }
     }
 
-    /// Has the caller CAP_NET_ADMIN in the user namespace that owns the interface?
-    pub(crate) fn may_admin(&self) -> bool {
-        // SAFETY: Valid by the type invariant; process context.
+    /// Has the caller CAP_NET_ADMIN in the user namespace that owns the interface? rtnl keeps the
+    /// interface in its network namespace, and that one there.
+    pub(crate) fn may_admin(&self, _rtnl: &Rtnl) -> bool {
+        // SAFETY: Valid by the type invariant, and so is its namespace; process context.
         unsafe { ffi::nm_netdev_may_admin(self.as_ptr()) }
     }
 }

@@ -180,8 +180,15 @@ of_dev! {
     nm_netdev_registered(dev) -> bool { dev.registered.load(SeqCst) }
     nm_netdev_running(dev) -> bool { dev.running.load(SeqCst) }
     nm_netdev_carrier(dev) -> bool { dev.carrier.load(SeqCst) }
-    nm_netdev_in_caller_netns(dev) -> bool { dev.netns == tasks::caller().netns }
-    nm_netdev_may_admin(_dev) -> bool { tasks::caller().admin }
+    nm_netdev_in_caller_netns(dev) -> bool {
+        assert_rtnl();
+        dev.netns == tasks::caller().netns
+    }
+    nm_netdev_may_admin(_dev) -> bool {
+        // else its network namespace may go while it is looked at
+        assert_rtnl();
+        tasks::caller().admin
+    }
     nm_netdev_tx_dropped(dev, frames: u32) {
         dev.tx_dropped.fetch_add(frames, SeqCst);
     }
