@@ -223,7 +223,7 @@ static int ixgbe_nm_info(struct net_device *dev, struct nm_nic_port *port)
 	return 0;
 }
 
-/* Hold off resets that are asked for without rtnl, as the driver itself does. */
+/* As the driver's own resets do, under rtnl like these: its watchdogs look away meanwhile. */
 static void ixgbe_nm_lock(struct ixgbe_adapter *adapter)
 {
 	while (test_and_set_bit(__IXGBE_RESETTING, &adapter->state))

@@ -4,8 +4,8 @@
 //!
 //! Its life: the kernel's → *leaving* (the driver stops it) → *netmap's*, from the driver's start()
 //! → *parked* whenever the driver rebuilds its rings (reset, ifdown), and netmap's again after →
-//! *returning* → the kernel's. start() and stop() run under rtnl or the driver's reset bit, sync in
-//! the program's context; the ring's lock orders them. irq() takes no lock.
+//! *returning* → the kernel's. start() and stop() run under rtnl, sync in the program's context;
+//! the ring's lock orders them. irq() takes no lock.
 
 mod client;
 mod forward;
