@@ -4,11 +4,13 @@
 #   NM_CACHE=DIR       where everything made is kept (default /var/cache/netmap-build)
 #   NM_KERNEL=RELEASE  build for and boot this kernel alone instead of those in tools/root/kernel.lock
 #   CHECKED='kasan'    test on these kernels with run-time checks too (default: none)
+#   KDIR=TREE          modules, install: against these headers, with no made root (Documentation/kernels.md)
 #   ARGS='…'           passed on to the lab: make test ARGS='--filter abi'
 
 SHELL := /bin/bash
 NM_CACHE ?= /var/cache/netmap-build
 export NM_CACHE
+export KDIR KSRC MODULES RUSTC BUILD INSTALL_MOD_PATH DESTDIR SIGN_KEY SIGN_CERT
 ENTER := tools/root/enter
 LAB := tools/lab/lab
 ARGS ?=
@@ -18,7 +20,7 @@ CHECKED ?=
 SLICES ?= 8
 
 .NOTPARALLEL:
-.PHONY: help all root kernel guest modules tools build checked others kernels deb run test test-deep bench shell fmt check clean distclean
+.PHONY: help all root kernel guest modules tools build checked others kernels deb install uninstall run test test-deep bench shell fmt check clean distclean
 
 help:
 	@echo 'Targets (all make what they need first):'
@@ -31,6 +33,7 @@ help:
 	@echo '  kernels    the kernels of the archive and which are supported; TRY=RELEASE or TRY=all builds for more'
 	@echo '  guest      the guest image'
 	@echo '  modules    netmap.ko and ixgbe.ko, in $$NM_CACHE/payload/modules/RELEASE'
+	@echo '  install    both modules into this system, built against the headers in KDIR=; uninstall removes them'
 	@echo '  tools      the programs, in $$NM_CACHE/payload/bin'
 	@echo '  deb        the Debian packages, in $$$$NM_CACHE/deb'
 	@echo '  check      formatting, clippy, checkpatch and the like (tools/lint)'
@@ -50,8 +53,20 @@ kernels: root
 guest: root
 	@tools/guest/make
 
+# With KDIR= everything is the host's own: its headers, its compilers, no made root.
+ifdef KDIR
+modules:
+	@tools/install/modules build
+else
 modules: root
 	@$(ENTER) tools/root/build-modules
+endif
+
+install:
+	@tools/install/modules install
+
+uninstall:
+	@tools/install/modules uninstall
 
 tools: root
 	@$(ENTER) tools/root/build-tools

@@ -17,6 +17,7 @@ const SCRIPTS: &[&str] = &[
     "tools/lint",
     "ixgbe_patch/test",
     "tools/root/test/run",
+    "tools/install/test",
     "tools/examples/check",
     "tools/fuzz/run",
 ];
