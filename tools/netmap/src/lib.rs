@@ -58,7 +58,7 @@
 //! in turns ([`Error::RingInUse`]); other processes of the same user share memory, and
 //! can spoil what they share.
 
-#![warn(missing_docs)]
+#![deny(missing_docs)]
 
 #[allow(non_camel_case_types)]
 pub mod abi;
