@@ -5,11 +5,13 @@
 //! words may be shortened (`nmq q s eth3`).
 
 mod ask;
+mod metrics;
 mod show;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
@@ -39,13 +41,14 @@ EXAMPLES
   nmq queue add eth3 5          the program that has queues of eth3 takes 5 too
   nmq queue del eth3 5          it gives 5 back
   nmq queue add eth3 5 pid 812  when several programs have queues of eth3
+  nmq metrics                   all counters, as Prometheus reads them
 
 EXIT STATUS
   0 done   1 failed   2 wrong usage   3 the queue is taken
   4 no such interface, queue or program, or netmap.ko is not loaded   5 not permitted
 
 SEE ALSO
-  nm_offload --help, Documentation/netmap-api.md";
+  nm_offload(8), netmap(4)";
 
 /// List netmap ports, rings, owners and counters; add and remove queues.
 #[derive(Debug, Parser)]
@@ -76,6 +79,12 @@ enum Noun {
     Queue {
         #[command(subcommand)]
         verb: Option<QueueVerb>,
+    },
+    /// Everything as metrics in Prometheus' text format
+    Metrics {
+        /// Replace this file in one piece, for node_exporter's textfile collector
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
     },
 }
 
@@ -121,6 +130,12 @@ struct Target {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if (cli.json || cli.pretty) && matches!(cli.noun, Noun::Metrics { .. }) {
+        eprintln!(
+            "nmq: metrics have a format of their own; 'nmq -j queue show -s' has the same as JSON"
+        );
+        return ExitCode::from(2);
+    }
     let format = show::Format {
         json: cli.json || cli.pretty,
         pretty: cli.pretty,
@@ -140,6 +155,10 @@ fn main() -> ExitCode {
             QueueVerb::Add(t) => ask::add(&t.ifname, t.queue, &t.program),
             QueueVerb::Del(t) => ask::del(&t.ifname, t.queue, &t.program),
         },
+        Noun::Metrics { output } => show::metrics().and_then(|text| match output {
+            Some(path) => metrics::replace(&path, &text),
+            None => print(text),
+        }),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -201,6 +220,8 @@ mod tests {
             "nmq queue add eth3 5 pid 99",
             "nmq queue del eth3 5",
             "nmq q d eth3 5",
+            "nmq metrics",
+            "nmq m -o /run/x.prom",
         ] {
             let parsed = Cli::try_parse_from(line.split(' '));
             assert!(parsed.is_ok(), "{line}: {:?}", parsed.err());

@@ -43,6 +43,23 @@ pub fn queues(ifname: Option<&str>, stats: bool, format: Format) -> Result<Strin
     Ok(queues_text(&entries(ifname)?, stats, format))
 }
 
+/// `nmq metrics`. That there is no netmap.ko is something to tell, not an error.
+pub fn metrics() -> Result<String> {
+    let list = match Queues::all() {
+        Err(e) if absent(&e) => return Ok(crate::metrics::text(None)),
+        r => r?.collect::<netmap::Result<Vec<_>>>()?,
+    };
+    Ok(crate::metrics::text(Some(&list)))
+}
+
+/// No device, or one that a module left behind.
+fn absent(e: &netmap::Error) -> bool {
+    const ENOENT: i32 = 2;
+    const ENXIO: i32 = 6;
+    const ENODEV: i32 = 19;
+    matches!(e.errno(), Some(ENOENT | ENXIO | ENODEV))
+}
+
 fn ports_text(list: &[QueueInfo], format: Format) -> String {
     let ports = list.iter().filter(|e| e.kind == Kind::Port);
     let of = |p: &QueueInfo| {
