@@ -5,6 +5,7 @@ use crate::steer::spec::Spec;
 use crate::verdict::Verdict;
 use anyhow::{bail, Result};
 use clap::{Parser, ValueEnum};
+use std::path::PathBuf;
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
@@ -30,6 +31,8 @@ EXAMPLES
     nm_offload eth3 4 --pass 'src host 192.0.2.7 or icmp' --default drop
   Count and drop everything on two queues, JSON lines on standard output:
     nm_offload eth3 16 17 --count-only --json
+  As a service: options in /etc/netmap/offload/eth3-4.conf, a line each ('drop = EXPR'), then
+    systemctl enable --now nm-offload@eth3-4.service
 
   Queues join and leave while it runs: 'nmq queue add eth3 5', 'nmq queue del eth3 5'.
 
@@ -47,19 +50,28 @@ FILES
   /run/nm_offload/IFACE-PID.sock  where nmq reaches the program
 
 SEE ALSO
-  nmq --help, Documentation/nm_offload.md, ethtool(8), pcap-filter(7)";
+  nmq(8), netmap(4), ethtool(8), pcap-filter(7)";
 
 /// Take RX queues from the kernel, drop what is unwanted, put the rest back.
 #[derive(Debug, Parser)]
-#[command(name = "nm_offload", version, after_help = EXAMPLES)]
+#[command(name = "nm_offload", version, after_help = EXAMPLES, args_override_self = true)]
 pub struct Args {
-    /// Interface
+    /// Interface; IFACE-QUEUE if no QUEUE follows
     #[arg(value_name = "IFACE")]
     pub ifname: String,
 
     /// RX queues to take
-    #[arg(value_name = "QUEUE", required = true)]
+    #[arg(value_name = "QUEUE")]
     pub queues: Vec<u16>,
+
+    /// More RX queues to take, as FILE of --config names them
+    #[arg(long, value_name = "QUEUE", hide = true)]
+    pub queue: Vec<u16>,
+
+    /// Options from a file, a line each: 'drop = EXPR'. Later ones count, of those
+    /// that can be given once
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 
     /// Put packets back into the kernel that match this expression
     #[arg(long, value_name = "EXPR")]
@@ -122,6 +134,19 @@ pub enum Default {
 impl Args {
     /// Checks clap cannot do; rules get their queue.
     pub fn check(&mut self) -> Result<()> {
+        if self.queues.is_empty() {
+            // A service has one name for both.
+            if let Some((name, queue)) = instance(&self.ifname) {
+                (self.ifname, self.queues) = (name, vec![queue]);
+            }
+        }
+        self.queues.append(&mut self.queue);
+        if self.queues.is_empty() {
+            bail!(
+                "which queue of {0}? For example 'nm_offload {0} 4'",
+                self.ifname
+            );
+        }
         for (i, q) in self.queues.iter().enumerate() {
             if self.queues[..i].contains(q) {
                 bail!("queue {q} is named twice");
@@ -162,6 +187,14 @@ impl Args {
         }
         shares
     }
+}
+
+/// `eth3-4` is queue 4 of eth3; the name may have hyphens of its own.
+fn instance(text: &str) -> Option<(String, u16)> {
+    let (name, queue) = text.rsplit_once('-')?;
+    let digits = queue.bytes().all(|b| b.is_ascii_digit());
+    let queue = queue.parse().ok().filter(|_| digits)?;
+    (!name.is_empty()).then(|| (name.to_string(), queue))
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -210,9 +243,29 @@ mod tests {
     }
 
     #[test]
+    fn the_name_of_a_service_is_interface_and_queue() {
+        let a = parse("nm_offload|eth3-4|--queue|5|--steer|udp4").expect("parses");
+        assert_eq!((a.ifname.as_str(), &a.queues[..]), ("eth3", &[4, 5][..]));
+        assert_eq!(a.steer[0].action, Some(4));
+        assert_eq!(instance("wan-a-12"), Some(("wan-a".into(), 12)));
+        for bad in ["eth3-", "-4", "eth3-x", "eth3-+4", "eth3-65536"] {
+            assert_eq!(instance(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_last_one_counts() {
+        let a = parse("nm_offload|eth3|4|--interval|60|--drop|a|--interval|5|--drop|b");
+        let a = a.expect("parses");
+        assert_eq!(a.interval, Duration::from_secs(5));
+        assert_eq!(a.drop, ["a", "b"]);
+    }
+
+    #[test]
     fn wrong_usage_is_refused() {
         for line in [
             "nm_offload|eth3",
+            "nm_offload|eth3-4|--queue|4",
             "nm_offload|eth3|x",
             "nm_offload|eth3|4|4",
             "nm_offload|eth3~1|4",

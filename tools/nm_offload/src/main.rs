@@ -5,7 +5,9 @@
 //! `filter` what happens to each; `steer` leads flows to the queues and undoes it.
 
 mod cli;
+mod config;
 mod filter;
+mod notify;
 mod report;
 mod session;
 mod signals;
@@ -20,16 +22,17 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let mut args = cli::Args::parse();
+    let line = match config::expand(std::env::args_os()) {
+        Ok(line) => line,
+        Err(e) => return wrong(&e),
+    };
+    let mut args = cli::Args::parse_from(line);
     let rules = args
         .check()
         .and_then(|()| verdict::Rules::new(&args.pass, &args.drop, args.verdict()));
     let rules = match rules {
         Ok(rules) => rules,
-        Err(e) => {
-            eprintln!("nm_offload: {e:#}\nnm_offload: see 'nm_offload --help'");
-            return ExitCode::from(2);
-        }
+        Err(e) => return wrong(&e),
     };
     match session::run(&args, rules) {
         Ok(()) => ExitCode::SUCCESS,
@@ -38,6 +41,12 @@ fn main() -> ExitCode {
             ExitCode::from(status(&e))
         }
     }
+}
+
+/// Wrong usage.
+fn wrong(e: &anyhow::Error) -> ExitCode {
+    eprintln!("nm_offload: {e:#}\nnm_offload: see 'nm_offload --help'");
+    ExitCode::from(2)
 }
 
 /// The exit status of an error, as --help says.

@@ -3,6 +3,7 @@
 //! and give everything back.
 
 use crate::cli::Args;
+use crate::notify;
 use crate::report::Report;
 use crate::signals::{self, Signals};
 use crate::stats::Stats;
@@ -67,7 +68,9 @@ pub fn run(args: &Args, rules: Rules) -> Result<()> {
     let server = Server::bind(&control::path(&args.ifname, std::process::id()))
         .inspect_err(|e| eprintln!("[!] no control socket, nmq cannot add queues: {e}"))
         .ok();
+    notify::ready(&format!("{} {}", args.ifname, rules.describe()));
     let done = session.serve(args, &signals, server.as_ref(), &stats, &mut report);
+    notify::stopping();
     let ended = session.end();
     // A reader that went away is no reason to fail once all is given back.
     let said = report.summary(&stats.snapshot()).or_else(broken_pipe);

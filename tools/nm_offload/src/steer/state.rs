@@ -102,7 +102,13 @@ impl Store {
         let path = self.path(&state.ifname, state.pid);
         let new = path.with_extension("new");
         let write = || -> io::Result<()> {
-            let mut f = File::create(&new)?;
+            // The folder may be a service's: nothing that somebody has put there under
+            // this name is written to, and no link followed.
+            match fs::remove_file(&new) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
+            let mut f = File::create_new(&new)?;
             f.write_all(serde_json::to_string(state)?.as_bytes())?;
             f.sync_all()?;
             fs::rename(&new, &path)
@@ -167,12 +173,19 @@ impl Store {
     /// One process at a time changes tables: held until the file is dropped.
     pub fn lock(&self) -> Result<File> {
         let path = self.dir.join("lock");
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .with_context(|| format!("opening {}", path.display()))?;
+        // For reading is enough to lock it, and root's is another user's too.
+        let create = || {
+            OpenOptions::new()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(&path)
+        };
+        let file = match File::open(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => create(),
+            r => r,
+        }
+        .with_context(|| format!("opening {}", path.display()))?;
         // SAFETY: a live descriptor.
         if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX) } < 0 {
             bail!("locking {}: {}", path.display(), io::Error::last_os_error());
@@ -242,6 +255,26 @@ mod tests {
         assert!(found.is_empty());
         assert_eq!(bad.len(), 1);
         assert!(bad[0].contains("eth9-1.json"));
+        fs::remove_dir_all(&store.dir).expect("cleanup");
+    }
+
+    #[test]
+    fn no_link_is_followed_and_a_lock_needs_no_writing() {
+        use std::os::unix::fs::{symlink, PermissionsExt};
+        let store = store("links");
+        let mine = State::new("eth3").expect("state");
+        let victim = store.dir.join("victim");
+        fs::write(&victim, "precious").expect("write");
+        let new = store.path("eth3", mine.pid).with_extension("new");
+        symlink(&victim, new).expect("symlink");
+        store.save(&mine).expect("save");
+        assert_eq!(fs::read_to_string(&victim).expect("read"), "precious");
+        assert_eq!(store.load(&mine), Some(mine));
+
+        drop(store.lock().expect("made"));
+        let lock = store.dir.join("lock");
+        fs::set_permissions(&lock, fs::Permissions::from_mode(0o444)).expect("chmod");
+        drop(store.lock().expect("read only"));
         fs::remove_dir_all(&store.dir).expect("cleanup");
     }
 
