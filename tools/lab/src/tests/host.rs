@@ -19,6 +19,7 @@ const SCRIPTS: &[&str] = &[
     "tools/root/test/run",
     "tools/install/test",
     "tools/examples/check",
+    "packaging/test/run",
     "tools/fuzz/run",
 ];
 
