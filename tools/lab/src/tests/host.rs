@@ -20,6 +20,7 @@ const SCRIPTS: &[&str] = &[
     "tools/install/test",
     "tools/examples/check",
     "packaging/test/run",
+    "packaging/test/systemd",
     "tools/fuzz/run",
 ];
 
