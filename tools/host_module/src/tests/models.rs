@@ -3,11 +3,13 @@
 //! Threads against each other: loom runs each model in every order that can make a difference, up to so
 //! many preemptions. What sleeps for ever, it reports.
 //!
-//! [`waking`] and [`moving`] run the module as it is, on the machine. The machine's own memory is no
-//! loom cell, so it says where it is touched (`kernel::sync::point`), and all of it is seen in one
-//! order; what weaker orders do is in [`orders`], where each step names the function it mirrors. Each
-//! kind has a model of a protocol that is broken on purpose, which must fail.
+//! [`waking`], [`faster`], [`kloop`] and [`moving`] run the module as it is, on the machine. The
+//! machine's own memory is no loom cell, so it says where it is touched (`kernel::sync::point`), and all
+//! of it is seen in one order; what weaker orders do is in [`orders`], where each step names the function
+//! it mirrors. Each kind has a model of a protocol that is broken on purpose, which must fail.
 
+mod faster;
+mod kloop;
 mod moving;
 mod orders;
 mod waking;
@@ -19,7 +21,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{mpsc, Arc};
 use std::time::Duration;
 
+use super::rig::register;
+use crate::machine::driver::Port;
 use crate::machine::files::File;
+use crate::machine::net::{nm_rtnl_lock, nm_rtnl_unlock, Dev};
 
 /// No order takes so long, however busy the machine is.
 const STUCK: Duration = Duration::from_secs(60);
@@ -86,4 +91,50 @@ pub(super) fn wait_for(file: &File, events: u32) {
         }
         waiter.wait();
     }
+}
+
+/// An epoll set with one file. It is registered once; then whoever wakes makes it look.
+pub(super) struct Epoll(Arc<Waiter>);
+
+impl Epoll {
+    /// EPOLL_CTL_ADD.
+    pub(super) fn add(file: &File) -> Self {
+        let waiter = Arc::new(Waiter::default());
+        let mut table = poll_table_struct {
+            _key: IN | OUT,
+            waiter: Some(waiter.clone()),
+        };
+        file.poll(&mut table);
+        Epoll(waiter)
+    }
+
+    /// epoll_wait(), edge-triggered: it looks when it is woken, not before.
+    pub(super) fn wait_for(&self, file: &File, events: u32) {
+        let mut table = poll_table_struct {
+            _key: events,
+            waiter: None,
+        };
+        loop {
+            self.0.wait();
+            if file.poll(&mut table) & events != 0 {
+                return;
+            }
+        }
+    }
+}
+
+/// A registered and mapped file.
+pub(super) fn open(name: &str, mode: u32, flags: u64) -> File {
+    let mut file = File::open().unwrap();
+    assert_eq!(register(&file, name, mode, flags, 0), 0);
+    file.mmap().unwrap();
+    file
+}
+
+/// The driver rebuilds its rings.
+pub(super) fn reset(dev: &Dev, port: &Port) {
+    nm_rtnl_lock();
+    port.all_stop();
+    port.all_start(dev);
+    nm_rtnl_unlock();
 }

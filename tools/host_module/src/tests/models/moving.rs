@@ -6,31 +6,18 @@ use loom::thread;
 use std::sync::Arc;
 
 use super::super::rig::{machine, register, Ring};
-use super::explore;
+use super::{explore, open, reset};
 use crate::machine::files::File;
-use crate::machine::net::{nm_rtnl_lock, nm_rtnl_unlock};
 use crate::machine::skb;
 use crate::uapi::{mode, NIOCRXSYNC, NIOCTXSYNC};
-
-fn open(name: &str, mode: u32) -> File {
-    let mut file = File::open().unwrap();
-    assert_eq!(register(&file, name, mode, 0, 0), 0);
-    file.mmap().unwrap();
-    file
-}
 
 #[test]
 fn syncs_interrupts_and_a_reset_meet_in_any_order() {
     explore(|| {
         let (machine, dev, port) = machine();
-        let file = open("eth3~1", mode::ONE_NIC);
+        let file = open("eth3~1", mode::ONE_NIC, 0);
         port.rx[1].receive(&[60, 60], 0);
-        let driver = thread::spawn(move || {
-            nm_rtnl_lock();
-            port.all_stop();
-            port.all_start(dev);
-            nm_rtnl_unlock();
-        });
+        let driver = thread::spawn(move || reset(dev, port));
         let card = thread::spawn(move || {
             port.rx[1].irq();
             port.rx[1].receive(&[60], 0);
@@ -52,7 +39,7 @@ fn syncs_interrupts_and_a_reset_meet_in_any_order() {
 fn a_file_is_closed_while_interrupts_come_and_the_stack_sends() {
     explore(|| {
         let (machine, dev, port) = machine();
-        let file = open("eth3", mode::NIC_SW);
+        let file = open("eth3", mode::NIC_SW, 0);
         let card = thread::spawn(move || {
             port.tx[0].irq();
             port.rx[0].receive(&[60], 0);
@@ -70,7 +57,7 @@ fn a_file_is_closed_while_interrupts_come_and_the_stack_sends() {
 fn an_interface_goes_while_its_rings_are_synced_and_closed() {
     explore(|| {
         let (machine, dev, _) = machine();
-        let file = open("eth3", mode::NIC_SW);
+        let file = open("eth3", mode::NIC_SW, 0);
         let gone = thread::spawn(move || dev.go_when_free(true));
         assert!([0, 5, 6].contains(&file.ioctl(NIOCTXSYNC, 0)));
         assert!([0, 5, 6].contains(&file.ioctl(NIOCRXSYNC, 0)));

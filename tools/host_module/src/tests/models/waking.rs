@@ -3,33 +3,15 @@
 //! Nobody sleeps through what they wait for.
 
 use kernel::bindings::poll_table_struct;
-use kernel::sync::poll::{Waiter, KICKS};
-use kernel::uaccess::{self, BASE};
+use kernel::sync::poll::Waiter;
 use loom::thread;
 use std::sync::Arc;
 
 use super::super::rig::{machine, register, Ring, SLOTS};
-use super::{explore, wait_for, IN, OUT};
-use crate::machine::driver::Port;
+use super::{explore, open, reset, wait_for, Epoll, IN, OUT};
 use crate::machine::files::File;
-use crate::machine::net::{nm_rtnl_lock, nm_rtnl_unlock, Dev};
 use crate::machine::skb;
-use crate::uapi::ctrl::reqtype;
-use crate::uapi::{mode, NIOCCTRL, NIOCTXSYNC};
-
-fn open(name: &str, mode: u32, flags: u64) -> File {
-    let mut file = File::open().unwrap();
-    assert_eq!(register(&file, name, mode, flags, 0), 0);
-    file.mmap().unwrap();
-    file
-}
-
-fn reset(dev: &Dev, port: &Port) {
-    nm_rtnl_lock();
-    port.all_stop();
-    port.all_start(dev);
-    nm_rtnl_unlock();
-}
+use crate::uapi::mode;
 
 #[test]
 fn a_frame_wakes_whoever_polls() {
@@ -109,39 +91,6 @@ fn a_frame_after_a_reset_wakes_although_the_reset_comes_between() {
 }
 
 #[test]
-fn room_wakes_those_who_wait_for_it_also_if_another_fd_finds_it_first() {
-    explore(|| {
-        let (machine, _, port) = machine();
-        let first = open("eth3", mode::ALL_NIC, 0);
-        let second = open("eth3", mode::ALL_NIC, 0);
-        {
-            let ring = Ring::of(&second, 0);
-            (0..SLOTS - 1).for_each(|i| ring.set_len(i, 100));
-            ring.release(SLOTS - 1);
-            assert_eq!(ring.txsync(), 0);
-            // The other ring is full too.
-            let ring = Ring::of(&second, 1);
-            (0..SLOTS - 1).for_each(|i| ring.set_len(i, 100));
-            ring.release(SLOTS - 1);
-            assert_eq!(ring.txsync(), 0);
-        }
-        let card = thread::spawn(move || {
-            port.tx[0].send(4);
-            port.tx[0].irq();
-        });
-        let other = thread::spawn(move || {
-            assert_eq!(second.ioctl(NIOCTXSYNC, 0), 0);
-            second
-        });
-        wait_for(&first, OUT);
-        card.join().unwrap();
-        drop(other.join().unwrap());
-        drop(first);
-        machine.end(false);
-    });
-}
-
-#[test]
 fn what_two_processors_send_at_once_wakes_the_program_until_it_has_all() {
     explore(|| {
         let (machine, dev, port) = machine();
@@ -174,99 +123,68 @@ fn an_interface_that_goes_wakes_whoever_polls() {
     });
 }
 
-const HEADER: usize = BASE + 0x800;
-const OPTIONS: usize = BASE + 0xa00;
-const ATOK: usize = BASE + 0x4000;
-const KTOA: usize = BASE + 0x6000;
-
-fn option(at: usize, next: usize, kind: u32, body: &[u8]) {
-    uaccess::poke(at, &(next as u64).to_le_bytes());
-    uaccess::poke(at + 8, &kind.to_le_bytes());
-    uaccess::poke(at + 12, &[0; 4]);
-    uaccess::poke(at + 16, &(24 + body.len() as u64).to_le_bytes());
-    uaccess::poke(at + 24, body);
-}
-
-fn ctrl(file: &File, kind: u16, options: usize, body: usize) -> i32 {
-    let mut header = [0; 88];
-    header[..2].copy_from_slice(&14u16.to_le_bytes());
-    header[2..4].copy_from_slice(&kind.to_le_bytes());
-    header[72..80].copy_from_slice(&(options as u64).to_le_bytes());
-    header[80..].copy_from_slice(&(body as u64).to_le_bytes());
-    // Each caller its own.
-    let at = HEADER + 128 * usize::from(kind == reqtype::SYNC_KLOOP_STOP);
-    uaccess::poke(at, &header);
-    file.ioctl(NIOCCTRL, at)
-}
-
-fn word(at: usize) -> u32 {
-    u32::from_le_bytes(uaccess::peek(at, 4).try_into().unwrap())
-}
-
-/// A file with one RX ring, whose pointers are in a CSB.
-fn with_csb() -> File {
-    let arrays = [ATOK as u64, KTOA as u64].map(u64::to_le_bytes).concat();
-    option(OPTIONS, 0, 3, &arrays);
-    let mut file = File::open().unwrap();
-    let exclusive = crate::uapi::flag::EXCLUSIVE | crate::uapi::flag::RX_RINGS_ONLY;
-    assert_eq!(
-        register(&file, "eth3", mode::ONE_NIC, exclusive, OPTIONS),
-        0
-    );
-    file.mmap().unwrap();
-    file
-}
-
 #[test]
-fn a_loop_that_is_stopped_ends_and_so_does_the_stop() {
+fn frames_of_any_ring_of_an_fd_wake_its_poller() {
     explore(|| {
-        let (machine, _, _) = machine();
-        let file = Arc::new(with_csb());
-        option(OPTIONS, 0, 2, &[100, 101].map(i32::to_le_bytes).concat());
-        let looping = file.clone();
-        let kernel = thread::spawn(move || {
-            let body = BASE + 0x900;
-            let ret = ctrl(&looping, reqtype::SYNC_KLOOP_START, OPTIONS, body);
-            assert_eq!(ret, 0);
+        let (machine, _, port) = machine();
+        let file = open("eth3", mode::ALL_NIC, 0);
+        let cards = [0, 3].map(|q| {
+            thread::spawn(move || {
+                port.rx[q].receive(&[60], 0);
+                port.rx[q].irq();
+            })
         });
-        assert_eq!(ctrl(&file, reqtype::SYNC_KLOOP_STOP, 0, 0), 0);
-        kernel.join().unwrap();
-        drop(Arc::into_inner(file));
+        for q in [0, 3] {
+            let ring = Ring::of(&file, 2 + 1 + q);
+            // What the other has is left, and is taken to be read: only this one's is waited for.
+            let other = Ring::of(&file, 2 + 1 + (3 - q));
+            while ring.tail() != 1 {
+                other.set(24, other.tail());
+                wait_for(&file, IN);
+            }
+        }
+        cards.into_iter().for_each(|t| t.join().unwrap());
+        drop(file);
         machine.end(false);
     });
 }
 
-/// The program releases a slot and kicks if it is asked to; the kernel takes it and kicks back. Neither
-/// may wait for a kick that does not come.
 #[test]
-fn kicks_are_not_lost_between_a_program_and_its_loop() {
+fn a_frame_wakes_all_fds_that_share_its_ring() {
     explore(|| {
         let (machine, _, port) = machine();
-        let file = Arc::new(with_csb());
-        port.rx[0].receive(&[60], 0);
-        option(OPTIONS, 0, 2, &[100, 101].map(i32::to_le_bytes).concat());
-        let looping = file.clone();
-        let kernel = thread::spawn(move || {
-            ctrl(&looping, reqtype::SYNC_KLOOP_START, OPTIONS, BASE + 0x900);
+        let first = open("eth3", mode::ONE_NIC, 0);
+        let second = open("eth3", mode::ONE_NIC, 0);
+        let other = thread::spawn(move || {
+            wait_for(&second, IN);
+            second
         });
-        let waiter = Arc::new(Waiter::default());
-        KICKS.from_kernel.add(&waiter);
-        // It asks, then it looks.
-        uaccess::poke(ATOK + 8, &1u32.to_le_bytes());
-        while word(KTOA + 4) != 1 {
-            waiter.wait();
-        }
-        uaccess::poke(ATOK + 4, &1u32.to_le_bytes());
-        uaccess::poke(ATOK, &1u32.to_le_bytes());
-        if word(KTOA + 8) != 0 {
-            KICKS.to_kernel.notify_all();
-        }
-        // Taken, without a further kick of ours: a stop comes only then.
-        while word(KTOA) != 1 {
-            thread::yield_now();
-        }
-        ctrl(&file, reqtype::SYNC_KLOOP_STOP, 0, 0);
-        kernel.join().unwrap();
+        let card = thread::spawn(move || {
+            port.rx[0].receive(&[60], 0);
+            port.rx[0].irq();
+        });
+        wait_for(&first, IN);
+        card.join().unwrap();
+        drop(other.join().unwrap());
+        drop(first);
+        machine.end(false);
+    });
+}
+
+#[test]
+fn epoll_of_a_file_that_is_registered_later_hears_of_frames() {
+    explore(|| {
+        let (machine, _, port) = machine();
+        let file = Arc::new(File::open().unwrap());
+        let set = Epoll::add(&file);
+        let theirs = file.clone();
+        let other = thread::spawn(move || {
+            assert_eq!(register(&theirs, "eth3", mode::ONE_NIC, 0, 0), 0);
+            port.rx[0].receive(&[60], 0);
+            port.rx[0].irq();
+        });
+        set.wait_for(&file, IN);
+        other.join().unwrap();
         drop(Arc::into_inner(file));
         machine.end(false);
     });

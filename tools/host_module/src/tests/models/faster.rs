@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Another thread's sync is faster than the interrupt, or than the one who sleeps: what it has found is
+//! the sleeper's too, who must hear of it.
+
+use loom::thread;
+use std::sync::Arc;
+
+use super::super::rig::{machine, Ring, SLOTS};
+use super::{explore, open, wait_for, IN, OUT};
+use crate::machine::driver::Port;
+use crate::machine::files::File;
+use crate::uapi::{mode, NIOCRXSYNC, NIOCTXSYNC};
+
+/// `first` waits for `events` of ring 0 while a thread syncs `second` and `card` does what brings them.
+fn race(
+    first: &File,
+    events: u32,
+    second: impl Fn() -> i32 + Send + 'static,
+    card: impl Fn() + Send + 'static,
+) {
+    let card = thread::spawn(card);
+    let other = thread::spawn(move || assert_eq!(second(), 0));
+    wait_for(first, events);
+    card.join().unwrap();
+    other.join().unwrap();
+}
+
+fn frame(port: &Port) {
+    port.rx[0].receive(&[60], 0);
+    port.rx[0].irq();
+}
+
+fn sent(port: &Port) {
+    port.tx[0].send(4);
+    port.tx[0].irq();
+}
+
+/// Fills all the room there is in TX ring 0.
+fn fill(file: &File) {
+    let ring = Ring::of(file, 0);
+    let head = ring.word(20);
+    let room = (ring.tail() + SLOTS - head) % SLOTS;
+    (0..room).for_each(|i| ring.set_len((head + i) % SLOTS, 100));
+    ring.release(ring.tail());
+    assert_eq!(ring.txsync(), 0);
+}
+
+#[test]
+fn a_frame_that_another_thread_takes_first_wakes() {
+    explore(|| {
+        let (machine, _, port) = machine();
+        let file = Arc::new(open("eth3", mode::ONE_NIC, 0));
+        let theirs = file.clone();
+        race(
+            &file,
+            IN,
+            move || theirs.ioctl(NIOCRXSYNC, 0),
+            move || frame(port),
+        );
+        drop(Arc::into_inner(file));
+        machine.end(false);
+    });
+}
+
+#[test]
+fn a_frame_that_another_fd_takes_first_wakes() {
+    explore(|| {
+        let (machine, _, port) = machine();
+        let first = open("eth3", mode::ONE_NIC, 0);
+        let second = Arc::new(open("eth3", mode::ONE_NIC, 0));
+        let theirs = second.clone();
+        race(
+            &first,
+            IN,
+            move || theirs.ioctl(NIOCRXSYNC, 0),
+            move || frame(port),
+        );
+        drop((first, Arc::into_inner(second)));
+        machine.end(false);
+    });
+}
+
+#[test]
+fn room_that_another_thread_finds_first_wakes() {
+    explore(|| {
+        let (machine, _, port) = machine();
+        let file = Arc::new(open("eth3", mode::ONE_NIC, 0));
+        fill(&file);
+        let theirs = file.clone();
+        race(
+            &file,
+            OUT,
+            move || theirs.ioctl(NIOCTXSYNC, 0),
+            move || sent(port),
+        );
+        drop(Arc::into_inner(file));
+        machine.end(false);
+    });
+}
+
+#[test]
+fn room_that_another_fd_finds_first_wakes() {
+    explore(|| {
+        let (machine, _, port) = machine();
+        let first = open("eth3", mode::ONE_NIC, 0);
+        let second = Arc::new(open("eth3", mode::ONE_NIC, 0));
+        fill(&second);
+        let theirs = second.clone();
+        race(
+            &first,
+            OUT,
+            move || theirs.ioctl(NIOCTXSYNC, 0),
+            move || sent(port),
+        );
+        drop((first, Arc::into_inner(second)));
+        machine.end(false);
+    });
+}
