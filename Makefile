@@ -20,13 +20,14 @@ CHECKED ?=
 SLICES ?= 8
 
 .NOTPARALLEL:
-.PHONY: help all root kernel guest modules tools build checked others kernels deb install uninstall run test test-deep bench shell fmt check clean distclean
+.PHONY: help all root kernel guest modules tools build checked others kernels deb installed install uninstall run test test-deep test-packages bench shell fmt check clean distclean
 
 help:
 	@echo 'Targets (all make what they need first):'
 	@echo '  run        a host under flood, with and without a queue given away: the session'
 	@echo '  test       host tests and guest tests; the last line is "N passed, N failed"'
 	@echo '  test-deep  the same with long tests and large counts, all of it on kernels with KASAN, lockdep, KCSAN too'
+	@echo '  test-packages  the Debian packages, installed, upgraded, removed, and booted with each kernel'
 	@echo '  bench      guest instructions per packet, against the alternatives'
 	@echo '  shell      a root shell in the guest, modules in /opt/netmap/modules'
 	@echo '  root       the made root and the kernel tree'
@@ -36,6 +37,7 @@ help:
 	@echo '  install    both modules into this system, built against the headers in KDIR=; uninstall removes them'
 	@echo '  tools      the programs, in $$NM_CACHE/payload/bin'
 	@echo '  deb        the Debian packages, in $$$$NM_CACHE/deb'
+	@echo '  installed  the system on which the packages are tried'
 	@echo '  check      formatting, clippy, checkpatch and the like (tools/lint)'
 	@echo '  fmt        format the Rust sources'
 	@echo '  clean      remove what was built; distclean also removes root, kernel and guest'
@@ -77,6 +79,9 @@ deb:
 	@tools/root/make
 	@$(ENTER) packaging/make-deb
 
+installed: others
+	@$(ENTER) tools/installed/make $$(cat "$(NM_CACHE)/kernel/current") $$(tools/root/others)
+
 run: build
 	@$(LAB) run $(ARGS)
 
@@ -101,6 +106,9 @@ test-deep: build
 	@$(MAKE) --no-print-directory others checked CHECKED='$(CHECKED)'
 	@$(LAB) test --deep $(also) $(checked) $(ARGS)
 
+test-packages: build installed
+	@$(LAB) test --packages-only $(ARGS)
+
 bench: build
 	@$(LAB) bench $(ARGS)
 
@@ -117,9 +125,9 @@ check: root modules
 	@$(ENTER) tools/lint
 
 clean:
-	rm -rf "$(NM_CACHE)"/{target,build,payload,tmp,log}
+	rm -rf "$(NM_CACHE)"/{target,build,deb,payload,tmp,log}
 
 distclean: clean
 	@! grep -q " $(NM_CACHE)/" /proc/self/mounts || \
 		{ echo 'error: something is mounted below $(NM_CACHE); unmount it first' >&2; exit 1; }
-	rm -rf "$(NM_CACHE)"/{guest,kernel,root,cargo,libpcap,lock}
+	rm -rf "$(NM_CACHE)"/{guest,installed,kernel,root,cargo,libpcap,lock}

@@ -17,7 +17,7 @@ pub fn checkout() -> PathBuf {
     std::env::var_os("NM_LAB_SRC").map_or_else(|| PathBuf::from("/src"), PathBuf::from)
 }
 
-/// What `tools/guest/make` made for one kernel release.
+/// What `tools/guest/make` made for one kernel release, or `tools/installed/test`.
 #[derive(Debug, Clone)]
 pub struct GuestImage {
     /// Release name of the kernel, as `uname -r` says it.
@@ -30,32 +30,51 @@ pub struct GuestImage {
     pub rootfs: PathBuf,
     /// Private key that opens the guest.
     pub ssh_key: PathBuf,
+    /// Kernel parameters of its own: an installed system is told where its root is. Such a
+    /// system writes to its disk; what it writes is thrown away.
+    pub append: Option<String>,
 }
 
+/// In front of a kernel release: not a guest, but the installed system with that kernel.
+pub const INSTALLED: &str = "installed/";
+
 impl GuestImage {
-    /// The image for `release`, or the current one.
+    /// The image for `release`, or the current one; `installed/RELEASE` is the installed system.
     ///
     /// # Errors
     /// When it has not been made.
     pub fn find(release: Option<&str>) -> Result<Self> {
-        let dir = cache().join("guest").join(release.unwrap_or("current"));
-        let dir = dir.canonicalize().with_context(|| {
-            format!("no guest image at {}; 'make guest' makes it", dir.display())
-        })?;
+        let (dir, maker) = match release.and_then(|r| r.strip_prefix(INSTALLED)) {
+            Some(r) => (
+                cache().join("installed").join(format!("guest-{r}")),
+                "tools/root/enter tools/installed/test",
+            ),
+            None => (
+                cache().join("guest").join(release.unwrap_or("current")),
+                "make guest",
+            ),
+        };
+        let dir = dir
+            .canonicalize()
+            .with_context(|| format!("no guest image at {}; '{maker}' makes it", dir.display()))?;
+        let name = dir
+            .file_name()
+            .map(|n| n.to_string_lossy().into_owned())
+            .unwrap_or_default();
         let image = GuestImage {
-            release: dir
-                .file_name()
-                .map(|n| n.to_string_lossy().into_owned())
-                .unwrap_or_default(),
+            release: name.strip_prefix("guest-").unwrap_or(&name).to_string(),
             kernel: dir.join("vmlinux"),
             initrd: dir.join("initrd"),
             rootfs: dir.join("rootfs.ext4"),
             ssh_key: dir.join("ssh_key"),
+            append: std::fs::read_to_string(dir.join("append"))
+                .ok()
+                .map(|text| text.trim().to_string()),
         };
         for part in [&image.kernel, &image.initrd, &image.rootfs, &image.ssh_key] {
             if !part.exists() {
                 bail!(
-                    "guest image is incomplete: {} is missing; run 'make guest'",
+                    "guest image is incomplete: {} is missing; run '{maker}'",
                     part.display()
                 );
             }

@@ -67,14 +67,18 @@ impl Machine<'_> {
             &format!("file,id=console,path={}", self.console.display()),
         ])
         .args(["-serial", "chardev:console"]);
-        for (id, file) in [
-            ("image", self.image.rootfs.as_path()),
-            ("payload", self.payload),
+        let disk = match self.image.append {
+            Some(_) => "snapshot=on",
+            None => "readonly=on",
+        };
+        for (id, file, mode) in [
+            ("image", self.image.rootfs.as_path(), disk),
+            ("payload", self.payload, "readonly=on"),
         ] {
             q.args([
                 "-drive",
                 &format!(
-                    "if=none,id={id},format=raw,readonly=on,file.locking=off,file={}",
+                    "if=none,id={id},format=raw,{mode},file.locking=off,file={}",
                     file.display()
                 ),
             ])
@@ -138,7 +142,8 @@ impl Machine<'_> {
     fn kernel_parameters(&self) -> String {
         // Warnings and worse go to the console, where they are looked for; no interface is renamed.
         format!(
-            "console=ttyS0 loglevel=5 panic=-1 no_timer_check net.ifnames=0 iomem=relaxed {}",
+            "console=ttyS0 loglevel=5 panic=-1 no_timer_check net.ifnames=0 iomem=relaxed {} {}",
+            self.image.append.as_deref().unwrap_or_default(),
             self.append
         )
     }

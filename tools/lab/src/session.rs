@@ -12,7 +12,7 @@ mod dnsperf;
 mod flood;
 mod loads;
 mod promises;
-mod services;
+pub(crate) mod services;
 mod stage;
 
 use crate::vm::{Config, Vm};
@@ -20,7 +20,7 @@ use crate::{child, tests};
 use act::Act;
 use anyhow::{Context, Result};
 use promises::Promises;
-use stage::Stage;
+pub(crate) use stage::Stage;
 use std::time::Duration;
 
 /// The queue that is given away.

@@ -10,6 +10,7 @@
 mod choice;
 mod guest;
 mod host;
+mod installed;
 mod tally;
 
 use crate::say::progress;
@@ -48,6 +49,9 @@ pub struct TestArgs {
     /// Of the guest's part on such kernels only every Nth test, from the Kth
     #[arg(long, value_name = "K/N", value_parser = Slice::parse)]
     slice: Option<Slice>,
+    /// Only the Debian packages: tools/installed/test, and the systems it leaves, booted
+    #[arg(long, conflicts_with_all = ["host_only", "guest_only", "checked_only"])]
+    packages_only: bool,
     /// A thorough run: the long tests too, and large counts
     #[arg(long)]
     deep: bool,
@@ -76,6 +80,12 @@ fn repeat(args: &TestArgs, config: &Config, part: &str, choice: Choice, tally: &
 /// When not even a result line can be given (no build, no image).
 pub fn run(args: &TestArgs, config: &Config) -> Result<i32> {
     let mut tally = Tally::default();
+    if args.packages_only {
+        progress("the Debian packages");
+        host::script("tools/installed/test", args, &mut tally)?;
+        installed::run(args, config, &mut tally);
+        return Ok(tally.finish());
+    }
     if !args.guest_only && !args.checked_only {
         progress("host tests");
         host::run(args, &mut tally)?;

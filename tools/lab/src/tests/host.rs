@@ -39,6 +39,11 @@ pub fn run(args: &TestArgs, tally: &mut Tally) -> Result<()> {
     Ok(())
 }
 
+/// One such script by its name.
+pub fn script(name: &str, args: &TestArgs, tally: &mut Tally) -> Result<()> {
+    ktap_script(&checkout().join(name), args, tally)
+}
+
 /// `cargo test` of the workspace, its lines turned into ours.
 fn cargo(args: &TestArgs, tally: &mut Tally) -> Result<()> {
     let mut command = Command::new("cargo");

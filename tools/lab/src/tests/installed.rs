@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Installed systems: a Debian with our packages, as `tools/installed/test` left it, is booted
+//! with each kernel, systemd and all, and does the main job with what the packages installed.
+
+use super::tally::Tally;
+use super::TestArgs;
+use crate::places::{cache, INSTALLED};
+use crate::say::progress;
+use crate::session::{services, Stage};
+use crate::vm::{Config, Vm};
+use anyhow::{bail, ensure, Result};
+use std::time::Duration;
+
+/// The queue that is given away.
+const QUEUE: u32 = 2;
+/// Good queries, all of which must be answered under the flood.
+const QUERIES: usize = 20;
+
+/// A check in the booted system.
+type Check = fn(&Vm) -> Result<()>;
+
+/// In this order: each builds on what the ones before have done.
+const CHECKS: [(&str, Check); 5] = [
+    ("system_is_up_and_nothing_failed", system_is_up),
+    ("card_got_our_driver_at_boot", our_driver),
+    ("modprobe_finds_netmap", modprobe_netmap),
+    ("main_job", main_job),
+    (
+        "main_job_with_modules_loaded_the_other_way_round",
+        other_order,
+    ),
+];
+
+/// Boot the system with each kernel and run the checks.
+pub fn run(args: &TestArgs, config: &Config, tally: &mut Tally) {
+    const PART: &str = "installed";
+    let releases = std::fs::read_to_string(cache().join("installed/releases")).unwrap_or_default();
+    for release in releases.lines() {
+        let wanted: Vec<_> = CHECKS
+            .iter()
+            .map(|(name, check)| (format!("{release}.{name}"), check))
+            .filter(|(name, _)| args.wants(&format!("{PART}.{name}")))
+            .collect();
+        if wanted.is_empty() {
+            continue;
+        }
+        progress(&format!("an installed system with {release}"));
+        let config = Config {
+            release: Some(format!("{INSTALLED}{release}")),
+            cpus: 4,
+            cards: 1,
+            // its initrd and its services take their time under emulation
+            patience: Duration::from_secs(900),
+            ..config.clone()
+        };
+        let mut vm = match Vm::boot(&config) {
+            Ok(vm) => vm,
+            Err(e) => {
+                tally.failed(PART, &format!("{release}.boot"), &format!("{e:#}"));
+                continue;
+            }
+        };
+        for (name, check) in &wanted {
+            match check(&vm) {
+                Ok(()) => tally.passed(PART, name),
+                Err(e) => tally.failed(PART, name, &format!("{e:#}")),
+            }
+        }
+        if let Some(first) = vm.console.new_trouble().first() {
+            tally.failed(PART, &format!("{release}.console"), first);
+        }
+    }
+}
+
+/// systemd has started all there is.
+fn system_is_up(vm: &Vm) -> Result<()> {
+    let failed = vm.must("systemctl --failed --plain --no-legend; dpkg --audit")?;
+    ensure!(failed.trim().is_empty(), "not well: {failed}");
+    Ok(())
+}
+
+/// Nobody said modprobe: udev loaded it for the card, from the initrd or later, and it is
+/// the one DKMS installed.
+fn our_driver(vm: &Vm) -> Result<()> {
+    let file = vm.must("modinfo -n ixgbe")?;
+    ensure!(
+        file.contains("/updates/dkms/ixgbe.ko"),
+        "modprobe would take {file}"
+    );
+    vm.must(
+        "[ \"$(cat /sys/module/ixgbe/srcversion)\" = \"$(modinfo -F srcversion ixgbe)\" ] && \
+         ethtool -i eth3 | grep -q '^driver: ixgbe$' && \
+         [ \"$(modinfo -F signer ixgbe)\" = 'DKMS module signing key' ]",
+    )?;
+    Ok(())
+}
+
+fn modprobe_netmap(vm: &Vm) -> Result<()> {
+    vm.must("modprobe netmap && [ -c /dev/netmap ] && modinfo -n netmap | grep -q /updates/dkms/")?;
+    vm.address_ports()?;
+    vm.must("ethtool -K eth3 ntuple on")?;
+    vm.address_ports()
+}
+
+/// A DNS server under a flood: the flood's queue is given to nm_offload, which drops it and
+/// puts good queries back; each is answered. Then the queue is the kernel's again.
+fn main_job(vm: &Vm) -> Result<()> {
+    let stage = Stage::new(vm);
+    if vm.run("pgrep knotd")?.status != 0 {
+        services::start(&stage)?;
+    }
+    stage.card(&format!(
+        "gen start flood profile=dnsflood rate=2000 zone={} dst=10.0.3.1",
+        services::ZONE
+    ))?;
+    let offload = stage.start_guest(&format!(
+        "nm_offload eth3 {QUEUE} --steer 'udp4 dst-port 53' --drop 'udp dst port 53 and not src net 10.0.0.0/8'"
+    ))?;
+    offload.wait_for("[+] starting", Duration::from_secs(120))?;
+    offload.wait_for("dropped:", Duration::from_secs(60))?;
+    let asked = format!(
+        "n=0; for i in $(seq {QUERIES}); do kdig +timeout=5 +retry=0 @10.0.3.1 host$i.{} +short | grep -q 192.0.2 && n=$((n+1)); done; echo $n",
+        services::ZONE
+    );
+    let answered = vm.peer.run(&asked)?.ok("asking the server")?;
+    let during = vm.must("nmq queue show eth3")?;
+    let said = offload.interrupt(Duration::from_secs(60))?;
+    stage.card("gen stop flood")?;
+    let after = vm.must("nmq queue show eth3")?;
+    ensure!(
+        answered.trim() == QUERIES.to_string(),
+        "{} of {QUERIES} queries answered",
+        answered.trim()
+    );
+    let dropped = said
+        .lines()
+        .filter_map(|l| l.split("dropped: ").nth(1)?.split_whitespace().next())
+        .any(|n| n.parse::<u64>().is_ok_and(|n| n > 0));
+    if !dropped {
+        bail!("nothing was dropped; nm_offload said:\n{said}");
+    }
+    ensure!(
+        during.contains("netmap") && !after.lines().any(|l| l.contains("nm_offload")),
+        "queues meanwhile:\n{during}\nafterwards:\n{after}"
+    );
+    Ok(())
+}
+
+/// netmap goes, the driver goes and comes, netmap comes: it works as before.
+fn other_order(vm: &Vm) -> Result<()> {
+    vm.must("modprobe -r netmap && modprobe -r ixgbe && modprobe ixgbe && modprobe netmap")?;
+    vm.address_ports()?;
+    vm.must("ethtool -K eth3 ntuple on")?;
+    vm.address_ports()?;
+    main_job(vm)
+}
