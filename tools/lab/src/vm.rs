@@ -95,6 +95,12 @@ impl Vm {
             }
         };
         let image = GuestImage::find(config.release.as_deref())?;
+        // An installed system's initrd and services take their time under emulation.
+        let slower = if image.append.is_some() { 5 } else { 1 };
+        let config = &Config {
+            patience: config.patience * slower,
+            ..config.clone()
+        };
         let scratch = Scratch::new("vm")?;
         let peer = Peer::new(config.cards)?;
         let mut cards = Vec::new();
