@@ -48,7 +48,7 @@ pub(crate) struct RxRing {
     wakeups: Atomic<u64>,
     /// Where interrupts see whether something has come.
     next: NextCell,
-    /// Where that was when an interrupt last woke the pollers.
+    /// What that had taken when an interrupt last woke the pollers.
     told: Atomic<u32>,
     /// For [`RxRing::forward`], which is too late to find that there is no memory. Its lock comes
     /// before that of `hw`.

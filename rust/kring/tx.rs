@@ -14,6 +14,7 @@ mod client;
 pub(crate) mod indices;
 mod others;
 pub(crate) mod packet;
+mod reclaimed;
 mod sync;
 
 use kernel::error::Result;
@@ -23,6 +24,7 @@ use kernel::sync::{new_mutex, Arc, Mutex};
 
 use indices::Indices;
 use packet::Walk;
+use reclaimed::Reclaimed;
 
 use super::{Parts, RingOptions, Shm, Status};
 use crate::mem::layout::ring_bytes;
@@ -53,8 +55,8 @@ pub(crate) struct TxRing {
     /// Where interrupts see how far the NIC is.
     head: HeadCell,
     /// How far it was when slots were last given back to the program.
-    reclaimed: Atomic<u32>,
-    /// Head of the NIC when an interrupt last woke the pollers.
+    reclaimed: Reclaimed,
+    /// Descriptors the NIC was done with, in all, when an interrupt last woke the pollers.
     told: Atomic<u32>,
     #[pin]
     hw: Mutex<Hw>,
@@ -149,7 +151,7 @@ impl TxRing {
                 state: Atomic::new(state::LEAVING),
                 wakeups: Atomic::new(0),
                 head: HeadCell::new(),
-                reclaimed: Atomic::new(0),
+                reclaimed: Reclaimed::new(),
                 told: Atomic::new(0),
                 hw <- new_mutex!(Hw::new(slots), "netmap::TxRing::hw"),
             }),

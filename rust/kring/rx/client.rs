@@ -68,9 +68,9 @@ impl NicClient for RxRing {
     fn irq(&self, status: Option<u32>) {
         // The vector is shared with TX: only what is received is news. Also what another thread's
         // sync has taken before its interrupt came: those who sleep know nothing of that.
-        let next = self.next.index();
-        if status.is_none_or(rx82599::is_done) || next != self.told.load(Relaxed) {
-            self.told.store(next, Relaxed);
+        let taken = self.next.taken();
+        if status.is_none_or(rx82599::is_done) || taken != self.told.load(Relaxed) {
+            self.told.store(taken, Relaxed);
             self.wakeups.add(1, Relaxed);
             self.wakers.wake();
         }

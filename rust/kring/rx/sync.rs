@@ -137,7 +137,7 @@ impl RxRing {
             self.describe(nic, kring, got.complete);
         }
         kring.next_clean = advance(kring.next_clean, got.complete, n);
-        self.next.set(kring.next_clean);
+        self.next.advance(kring.next_clean, got.complete);
         kring.hwtail = advance(kring.hwtail, got.complete, n);
         kring.counters[counter::PACKETS] += u64::from(got.packets);
         kring.counters[counter::BYTES] += got.bytes;
@@ -161,7 +161,7 @@ impl RxRing {
             }
         }
         kring.next_clean = advance(kring.next_clean, count, n);
-        self.next.set(kring.next_clean);
+        self.next.advance(kring.next_clean, count);
         kring.hwtail = advance(kring.hwtail, count, n);
         kring.counters[counter::DROPS] += 1;
         kring.counters[counter::DROP_LOST] += 1;

@@ -21,7 +21,8 @@ impl NicClient for TxRing {
             pr_err!("TX ring {}: ring size changed under netmap\n", self.queue);
             return Err(ERANGE);
         }
-        self.reclaimed.store(0, Relaxed);
+        // Pollers are woken below.
+        self.told.store(self.reclaimed.count(), Relaxed);
         hw.reg_idx = nic.reg_idx;
         hw.kring.counters[counter::STARTS] += 1;
         hw.nic = Some(nic);
@@ -38,6 +39,7 @@ impl NicClient for TxRing {
             if let Some(nic) = hw.nic.take() {
                 self.reclaim(&nic, &mut hw.kring);
                 Self::give_up(&nic, &mut hw.kring);
+                self.reclaimed.restart();
             }
         }
         self.set_state(state::PARKED);
@@ -47,9 +49,12 @@ impl NicClient for TxRing {
     fn irq(&self, head: Option<u32>) {
         // The vector is shared with RX: only what gives the program room is news. Also room that
         // another thread's sync has found before the interrupt came.
-        let news = |head| head != self.reclaimed.load(Relaxed) || head != self.told.load(Relaxed);
-        if let Some(head) = head.filter(|head| news(*head)) {
-            self.told.store(head, Relaxed);
+        let Some(head) = head else {
+            return;
+        };
+        let (behind, done) = self.reclaimed.seen_from(head, self.shm.n);
+        if behind || done != self.told.load(Relaxed) {
+            self.told.store(done, Relaxed);
             self.wakeups.add(1, Relaxed);
             self.wakers.wake();
         }

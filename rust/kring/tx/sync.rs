@@ -2,8 +2,6 @@
 
 //! Sync of a TX ring: filled slots to the NIC, those that are sent back to the program.
 
-use kernel::sync::atomic::Relaxed;
-
 use super::{Aside, Kring, TxRing};
 use crate::kring::Sync;
 use crate::nic::tx82599::{self, Export};
@@ -88,7 +86,7 @@ impl TxRing {
         }
         if no_link {
             // Nothing will be sent, so nothing reported: let any interrupt make the poller look.
-            self.reclaimed.store(u32::MAX, Relaxed);
+            self.reclaimed.forget();
         }
         let sent = kring.counters[counter::PACKETS].wrapping_sub(before) as u32;
         trace::sync(&self.name, p, kring.at.hwtail, sent);
@@ -151,8 +149,11 @@ impl TxRing {
     /// Slots the NIC is done with, back to the program; says whether there were any.
     #[inline(always)]
     pub(super) fn reclaim(&self, nic: &NicRing, kring: &mut Kring) -> bool {
+        let before = kring.at.next_clean;
         let slots = kring.at.reclaim(nic.head(), &mut kring.skipped);
-        self.reclaimed.store(kring.at.next_clean, Relaxed);
+        let now = kring.at.next_clean;
+        self.reclaimed
+            .advance(now, distance(before, now, kring.at.n));
         slots != 0
     }
 }

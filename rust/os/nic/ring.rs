@@ -126,6 +126,8 @@ pub(crate) struct NextCell {
     descs: Atomic<usize>,
     count: Atomic<u32>,
     next: Atomic<u32>,
+    /// Descriptors that were taken in all, over resets too.
+    taken: Atomic<u32>,
 }
 
 impl NextCell {
@@ -135,6 +137,7 @@ impl NextCell {
             descs: Atomic::new(0),
             count: Atomic::new(0),
             next: Atomic::new(0),
+            taken: Atomic::new(0),
         }
     }
 
@@ -156,9 +159,17 @@ impl NextCell {
         self.next.store(index, Release);
     }
 
-    /// The index last set.
-    pub(crate) fn index(&self) -> u32 {
-        self.next.load(Acquire)
+    /// The same after `count` descriptors were taken; one caller at a time.
+    #[inline(always)]
+    pub(crate) fn advance(&self, index: u32, count: u32) {
+        let taken = self.taken.load(Relaxed).wrapping_add(count);
+        self.taken.store(taken, Relaxed);
+        self.set(index);
+    }
+
+    /// How many were taken in all; goes round with 32 bits, not with the ring.
+    pub(crate) fn taken(&self) -> u32 {
+        self.taken.load(Relaxed)
     }
 
     /// Status and errors of that descriptor.

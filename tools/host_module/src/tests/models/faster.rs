@@ -7,7 +7,7 @@ use loom::thread;
 use std::sync::Arc;
 
 use super::super::rig::{machine, Ring, SLOTS};
-use super::{explore, open, wait_for, IN, OUT};
+use super::{explore, open, reset, wait_for, IN, OUT};
 use crate::machine::driver::Port;
 use crate::machine::files::File;
 use crate::uapi::{mode, NIOCRXSYNC, NIOCTXSYNC};
@@ -81,6 +81,31 @@ fn a_frame_that_another_fd_takes_first_wakes() {
     });
 }
 
+/// The ring begins at descriptor 0 again, so indices are what they were.
+#[test]
+fn a_frame_that_another_thread_takes_first_wakes_also_after_a_reset() {
+    explore(|| {
+        let (machine, dev, port) = machine();
+        let file = Arc::new(open("eth3", mode::ONE_NIC, 0));
+        frame(port);
+        let ring = Ring::of(&file, 2 + 1);
+        assert_eq!(ring.rxsync(), 0);
+        port.rx[0].irq();
+        ring.release(ring.tail());
+        assert_eq!(ring.rxsync(), 0);
+        reset(dev, port);
+        let theirs = file.clone();
+        race(
+            &file,
+            IN,
+            move || theirs.ioctl(NIOCRXSYNC, 0),
+            move || frame(port),
+        );
+        drop(Arc::into_inner(file));
+        machine.end(false);
+    });
+}
+
 #[test]
 fn room_that_another_thread_finds_first_wakes() {
     explore(|| {
@@ -114,6 +139,29 @@ fn room_that_another_fd_finds_first_wakes() {
             move || sent(port),
         );
         drop((first, Arc::into_inner(second)));
+        machine.end(false);
+    });
+}
+
+#[test]
+fn room_that_another_thread_finds_first_wakes_also_after_a_reset() {
+    explore(|| {
+        let (machine, dev, port) = machine();
+        let file = Arc::new(open("eth3", mode::ONE_NIC, 0));
+        fill(&file);
+        sent(port);
+        assert_eq!(file.ioctl(NIOCTXSYNC, 0), 0);
+        reset(dev, port);
+        assert_eq!(file.ioctl(NIOCTXSYNC, 0), 0);
+        fill(&file);
+        let theirs = file.clone();
+        race(
+            &file,
+            OUT,
+            move || theirs.ioctl(NIOCTXSYNC, 0),
+            move || sent(port),
+        );
+        drop(Arc::into_inner(file));
         machine.end(false);
     });
 }
