@@ -50,6 +50,8 @@ struct State {
     hwtail: u32,
     /// Where frames come from.
     lane: Option<Arc<Lane>>,
+    /// The last look has left some there for want of room, of which nobody is told again.
+    left: bool,
     /// The buffer last written to behind each slot.
     own: KVVec<u32>,
     /// Where the next slots' bytes go.
@@ -75,6 +77,7 @@ impl HostRx {
             hwcur: 0,
             hwtail: 0,
             lane: None,
+            left: false,
             own: KVVec::with_capacity(slots as usize, GFP_KERNEL)?,
             places: KVec::with_capacity(BATCH, GFP_KERNEL)?,
             counters: [0; counter::MAX],
@@ -219,8 +222,10 @@ impl HostRx {
         loop {
             let held = distance(state.hwcur, state.hwtail, n);
             let room = n.wrapping_sub(1).wrapping_sub(held);
-            let wanted = room.min(BATCH as u32).min(lane.pieces());
+            let waiting = lane.pieces();
+            let wanted = room.min(BATCH as u32).min(waiting);
             if wanted == 0 {
+                state.left = waiting != 0;
                 return false;
             }
             // Places first, so that no frame is taken that would have to be dropped.
@@ -232,7 +237,12 @@ impl HostRx {
                     // they must look again.
                     self.wakers.wake();
                 }
+                state.left = true;
                 return starved;
+            }
+            if core::mem::take(&mut state.left) {
+                // Another thread has made room than those who have seen that there was none.
+                self.wakers.wake();
             }
             let mut at = 0;
             while let Some(frame) = frames.pop() {

@@ -10,6 +10,7 @@ use super::super::rig::{machine, Ring, SLOTS};
 use super::{explore, open, reset, wait_for, IN, OUT};
 use crate::machine::driver::Port;
 use crate::machine::files::File;
+use crate::machine::skb;
 use crate::uapi::{mode, NIOCRXSYNC, NIOCTXSYNC};
 
 /// `first` waits for `events` of ring 0 while a thread syncs `second` and `card` does what brings them.
@@ -160,6 +161,33 @@ fn room_that_another_thread_finds_first_wakes_also_after_a_reset() {
             OUT,
             move || theirs.ioctl(NIOCTXSYNC, 0),
             move || sent(port),
+        );
+        drop(Arc::into_inner(file));
+        machine.end(false);
+    });
+}
+
+/// A host ring whose slots a program holds, while it waits for more: what the stack sends waits behind
+/// it, and is there when another thread has let go of a slot.
+#[test]
+fn a_packet_of_the_stack_that_waits_for_room_wakes_when_another_thread_makes_some() {
+    explore(|| {
+        let (machine, dev, port) = machine();
+        let file = Arc::new(open("eth3", mode::NIC_SW, 0));
+        let ring = Ring::of(&file, 2 + 1 + 4);
+        (0..SLOTS - 1).for_each(|_| port.transmit(skb::make(dev, 60, 1), 0));
+        assert_eq!(ring.rxsync(), 0);
+        assert_eq!(ring.tail(), SLOTS - 1);
+        ring.set(24, ring.tail());
+        let theirs = file.clone();
+        race(
+            &file,
+            IN,
+            move || {
+                Ring::of(&theirs, 2 + 1 + 4).set(20, SLOTS - 1);
+                theirs.ioctl(NIOCRXSYNC, 0)
+            },
+            move || port.transmit(skb::make(dev, 60, 1), 0),
         );
         drop(Arc::into_inner(file));
         machine.end(false);
