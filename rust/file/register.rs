@@ -95,6 +95,8 @@ impl File {
         };
         *self.region.lock() = Some(reg.lease.clone());
         *state = Some(reg);
+        // Who has looked before may have been told of an error: there is room to send now.
+        self.waiters.wake();
         Ok(granted)
     }
 

@@ -189,3 +189,22 @@ fn epoll_of_a_file_that_is_registered_later_hears_of_frames() {
         machine.end(false);
     });
 }
+
+/// Nothing comes that would wake it: the registration itself must.
+#[test]
+fn epoll_of_a_file_that_is_registered_later_hears_that_it_can_send() {
+    explore(|| {
+        let (machine, _, _) = machine();
+        let first = open("eth3", mode::ONE_NIC, 0);
+        let file = Arc::new(File::open().unwrap());
+        let set = Epoll::add(&file);
+        let theirs = file.clone();
+        let other = thread::spawn(move || {
+            assert_eq!(register(&theirs, "eth3", mode::ONE_NIC, 0, 0), 0);
+        });
+        set.wait_for(&file, OUT);
+        other.join().unwrap();
+        drop((first, Arc::into_inner(file)));
+        machine.end(false);
+    });
+}
