@@ -22,15 +22,12 @@ const SCRIPTS: &[&str] = &[
     "packaging/test/run",
     "packaging/test/systemd",
     "tools/fuzz/run",
+    "tools/fuzz/models",
 ];
-
-/// Those of a thorough run.
-const DEEP_SCRIPTS: &[&str] = &["tools/fuzz/models"];
 
 pub fn run(args: &TestArgs, tally: &mut Tally) -> Result<()> {
     cargo(args, tally)?;
-    let deep: &[&str] = if args.deep { DEEP_SCRIPTS } else { &[] };
-    for name in SCRIPTS.iter().chain(deep) {
+    for name in SCRIPTS {
         let script = checkout().join(name);
         if script.exists() {
             ktap_script(&script, args, tally)?;
