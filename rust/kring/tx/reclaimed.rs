@@ -29,7 +29,7 @@ impl Reclaimed {
 
     fn set(&self, count: u32, index: u32) {
         self.0
-            .store(u64::from(count) << 32 | u64::from(index), Relaxed);
+            .store((u64::from(count) << 32) | u64::from(index), Relaxed);
     }
 
     /// `count` more, up to `index`. Under the ring's lock, as all that change it.
