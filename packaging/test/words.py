@@ -117,7 +117,7 @@ def offered(shell, words, stage):
             compadd() { }
             . $file'''
         run = ["zsh", "-f", "-c", script, "zsh", *words]
-    env = dict(os.environ, STAGE=stage, PATH=f"{stage}/usr/bin:{os.environ['PATH']}", HOME="/nonexistent")
+    env = dict(os.environ, STAGE=stage, PATH=f"{stage}/usr/bin:{os.environ['PATH']}", HOME=os.path.dirname(stage))
     done = subprocess.run(run, capture_output=True, text=True, env=env, check=False)
     found = set()
     for line in done.stdout.splitlines():

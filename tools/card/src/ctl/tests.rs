@@ -104,14 +104,14 @@ fn mistakes_are_explained() {
         ("gen start a profile=x", "no such profile"),
         ("gen start a profile=udp rate=fast", "rate=fast"),
         ("gen start a profile=udp nonsense", "KEY=VALUE"),
-        ("replay /nonexistent", "/nonexistent"),
+        ("replay /dev/null/x", "/dev/null/x"),
         ("fault rxq 128 stuck on", "0 to 127"),
         ("fault irq 64 lost on", "0 to 63"),
         ("fault rxq 1 stuck maybe", "on, off or a number"),
         ("fault everything", "not understood"),
         ("fault rxq 1 odd on", "no such fault"),
         ("fault txq 1 length on", "no such fault"),
-        ("trace on /nonexistent/x", "/nonexistent/x"),
+        ("trace on /dev/null/x", "/dev/null/x"),
     ] {
         let e = c.command(line).unwrap_err();
         assert!(e.contains(text), "{line}: {e}");
