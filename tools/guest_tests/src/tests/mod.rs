@@ -54,6 +54,7 @@ pub mod matrix;
 pub mod memory;
 pub mod meta;
 pub mod meta_stamp;
+pub mod metrics;
 pub mod modes;
 pub mod modes_legacy;
 pub mod names;
@@ -202,6 +203,7 @@ pub fn all() -> Vec<&'static Test> {
         threads::TESTS,
         meta::TESTS,
         counters::TESTS,
+        metrics::TESTS,
         programs::TESTS,
         libpcap::TESTS,
         queues_calls::TESTS,

@@ -25,6 +25,7 @@ tests! { "tools":
     nm_offload_killed_is_undone_by_the_next_start,
     nm_offload_survives_ifdown_and_ifup @ 90 | flaps,
     nmq_adds_and_removes_a_queue_of_a_running_nm_offload,
+    nm_offload_runs_from_a_file_and_says_when_it_is_ready,
     tools_say_what_is_missing_by_exit_code,
     classic_nm_open_loop_in_c_and_cpp_receives_on_its_queue,
 }
@@ -239,6 +240,53 @@ fn nmq_adds_and_removes_a_queue_of_a_running_nm_offload() -> Result<()> {
 }
 
 /// 2 wrong usage, 3 a queue is taken, 4 something is missing.
+/// As nm-offload@.service starts it.
+fn nm_offload_runs_from_a_file_and_says_when_it_is_ready() -> Result<()> {
+    let before = steering()?;
+    let file = std::env::temp_dir().join(format!("offload-{}.conf", std::process::id()));
+    let text = format!("# flow\nsteer = udp4 dst-port {DPORT}\nqueue = {Q2}\ninterval = 0.2\ndrop = greater 500 or (udp and less 10)\n");
+    std::fs::write(&file, text)?;
+    let manager = std::env::temp_dir().join(format!("notify-{}", std::process::id()));
+    let socket = std::os::unix::net::UnixDatagram::bind(&manager)?;
+    socket.set_read_timeout(Some(SOON))?;
+    std::env::set_var("NOTIFY_SOCKET", &manager);
+    let told = || -> Result<String> {
+        let mut text = [0; 256];
+        let n = socket.recv(&mut text)?;
+        Ok(String::from_utf8_lossy(&text[..n]).into_owned())
+    };
+    let path = file.to_str().context("path")?;
+    let instance = format!("{}-{Q}", ifname());
+    let line = ["--interval", "3600", "--config", path, &instance];
+    let program = Helper::program("nm_offload", &line)?;
+    let ready = told()?;
+    want(
+        &format!("'{ready}' says that it is ready, and with what"),
+        ready.starts_with("READY=1\nSTATUS=") && ready.contains("greater 500"),
+    )?;
+    for q in [Q, Q2] {
+        let owner = rx_info(&Fd::open()?, q)?;
+        want_eq("owner when it is ready", owner.pid, program.pid())?;
+    }
+    want(
+        "the rule is set by then",
+        ethtool("-n", &[])?.contains(&format!("Dest port: {DPORT}")),
+    )?;
+    program.line_with("pps")?;
+    want_eq("exit code", program.ended_by(libc::SIGTERM)?, Some(0))?;
+    want_eq("told at the end", told()?.as_str(), "STOPPING=1")?;
+    want_eq("steering afterwards", steering()?, before)?;
+    std::fs::write(&file, "drop udp\n")?;
+    want_eq(
+        "a mistake in the file",
+        exit_code("nm_offload", &line)?,
+        Some(2),
+    )?;
+    std::fs::remove_file(&file)?;
+    std::fs::remove_file(&manager)?;
+    Ok(())
+}
+
 fn tools_say_what_is_missing_by_exit_code() -> Result<()> {
     let (name, queue) = (ifname(), Q.to_string());
     for (args, code) in [
