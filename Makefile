@@ -98,12 +98,12 @@ others: build
 checked: build
 	@set -e; for v in $(CHECKED); do tools/root/checked $$v >/dev/null; done
 
-test: checked others
+test: checked others installed
 	@$(LAB) test $(also) $(checked) --slice $(slice) $(ARGS)
 
 test-deep: CHECKED = kasan kcsan
 test-deep: build
-	@$(MAKE) --no-print-directory others checked CHECKED='$(CHECKED)'
+	@$(MAKE) --no-print-directory others installed checked CHECKED='$(CHECKED)'
 	@$(LAB) test --deep $(also) $(checked) $(ARGS)
 
 test-packages: build installed

@@ -72,6 +72,6 @@ pristine() { ! in_host dpkg -V "linux-modules-$1" "linux-image-$1" | grep -v '/u
 
 # The files under the places a package of ours touches, to see what a removal leaves.
 traces() {
-	(cd "$host" && find usr/lib/modules var/lib/dkms var/lib/netmap-dkms usr/src etc/kernel etc/modprobe.d etc/depmod.d \
-		-maxdepth 4 2>/dev/null | grep -vE '/modules\.|/mok\.|^var/lib/dkms$' | LC_ALL=C sort)
+	(cd "$host" && { find usr/lib/modules var/lib/dkms var/lib/netmap-dkms usr/src etc/kernel etc/modprobe.d etc/depmod.d \
+		-maxdepth 4 2>/dev/null || :; } | grep -vE '/modules\.|/mok\.|^var/lib/dkms$' | LC_ALL=C sort)
 }

@@ -2,7 +2,7 @@
 //! `lab test`: every test of the project in one run, fast ones first.
 //!
 //! Host part: the crates' own tests (`cargo test`), and whatever executable
-//! `*/test/run` a part keeps. Guest part: `nm_test` in a booted guest. One line per
+//! `*/test/run` a part keeps; the Debian packages, and booted systems that have them. Guest part: `nm_test` in a booted guest. One line per
 //! test; the run ends in the single line `N passed, N failed`. The other
 //! kernels of tools/root/kernel.lock repeat a small set of the guest part, kernels with run-time
 //! checks (tools/root/debug-kernel) all of it or a slice, each under its own name.
@@ -65,6 +65,12 @@ impl TestArgs {
     fn wants(&self, name: &str) -> bool {
         self.filter.is_empty() || self.filter.iter().any(|f| name.contains(f.as_str()))
     }
+
+    /// Whether the Debian packages' tests were asked for: they take minutes whatever is chosen of them.
+    fn wants_packages(&self) -> bool {
+        self.filter.is_empty()
+            || (self.filter.iter()).any(|f| f.contains("packages") || f.contains("installed"))
+    }
 }
 
 /// The guest's part on the kernel of `config`.
@@ -74,6 +80,16 @@ fn repeat(args: &TestArgs, config: &Config, part: &str, choice: Choice, tally: &
     }
 }
 
+/// The Debian packages: on a system they are installed on, which is then booted.
+fn packages(args: &TestArgs, config: &Config, tally: &mut Tally) -> Result<()> {
+    progress("the Debian packages");
+    host::script("tools/installed/test", args, tally)?;
+    if !args.host_only {
+        installed::run(args, config, tally);
+    }
+    Ok(())
+}
+
 /// Run the tests; 0 when all of them passed.
 ///
 /// # Errors
@@ -81,14 +97,15 @@ fn repeat(args: &TestArgs, config: &Config, part: &str, choice: Choice, tally: &
 pub fn run(args: &TestArgs, config: &Config) -> Result<i32> {
     let mut tally = Tally::default();
     if args.packages_only {
-        progress("the Debian packages");
-        host::script("tools/installed/test", args, &mut tally)?;
-        installed::run(args, config, &mut tally);
+        packages(args, config, &mut tally)?;
         return Ok(tally.finish());
     }
     if !args.guest_only && !args.checked_only {
         progress("host tests");
         host::run(args, &mut tally)?;
+        if args.wants_packages() {
+            packages(args, config, &mut tally)?;
+        }
     }
     if !args.host_only && !args.checked_only {
         progress("guest tests");

@@ -146,7 +146,12 @@ fn main_job(vm: &Vm) -> Result<()> {
 
 /// netmap goes, the driver goes and comes, netmap comes: it works as before.
 fn other_order(vm: &Vm) -> Result<()> {
-    vm.must("modprobe -r netmap && modprobe -r ixgbe && modprobe ixgbe && modprobe netmap")?;
+    // udev names the port a moment after the driver has made it.
+    vm.must(
+        "modprobe -r netmap && modprobe -r ixgbe && modprobe ixgbe && modprobe netmap || exit 1; \
+         for i in $(seq 300); do [ -d /sys/class/net/eth3 ] && exit 0; sleep 0.1; done; \
+         echo 'no eth3 after 30 s' >&2; exit 1",
+    )?;
     vm.address_ports()?;
     vm.must("ethtool -K eth3 ntuple on")?;
     vm.address_ports()?;
