@@ -52,3 +52,8 @@ fn release() -> &'static str {
 pub fn patience(limit: Duration) -> Duration {
     limit * if debug_kernel() { 6 } else { 1 }
 }
+
+/// Prints what a test has reached; `lab test` shows such lines of tests that pass, too.
+pub fn figure(text: impl std::fmt::Display) {
+    println!("figure: {text}");
+}

@@ -128,10 +128,10 @@ impl FailNth {
                 bail!("{what} has more than {MOST} places");
             }
         }
-        println!(
+        deep::figure(format_args!(
             "{what}: {} allocations and copies, {tried} failed in turn: {:?}",
             sweep.places, sweep.results
-        );
+        ));
         Ok(sweep)
     }
 }

@@ -39,8 +39,8 @@ pub struct TestArgs {
     /// Only the parts on kernels with run-time checks
     #[arg(long, conflicts_with_all = ["host_only", "guest_only"])]
     checked_only: bool,
-    /// Repeat a small set of the guest's part on this kernel; in a thorough run, or with
-    /// --filter, the same tests as on the main one (may be repeated)
+    /// Repeat a small set of the guest's part on this kernel; in a thorough run all of it with
+    /// small counts, with --filter the same tests as on the main one (may be repeated)
     #[arg(long, value_name = "RELEASE")]
     also: Vec<String>,
     /// Repeat the guest's part on this kernel, one with run-time checks (may be repeated)
@@ -74,8 +74,15 @@ impl TestArgs {
 }
 
 /// The guest's part on the kernel of `config`.
-fn repeat(args: &TestArgs, config: &Config, part: &str, choice: Choice, tally: &mut Tally) {
-    if let Err(e) = guest::run(args, config, part, choice, tally) {
+fn repeat(
+    args: &TestArgs,
+    config: &Config,
+    part: &str,
+    choice: Choice,
+    deep: bool,
+    tally: &mut Tally,
+) {
+    if let Err(e) = guest::run(args, config, part, choice, deep, tally) {
         tally.failed(part, "run", &format!("{e:#}"));
     }
 }
@@ -109,7 +116,7 @@ pub fn run(args: &TestArgs, config: &Config) -> Result<i32> {
     }
     if !args.host_only && !args.checked_only {
         progress("guest tests");
-        repeat(args, config, "guest", Choice::All, &mut tally);
+        repeat(args, config, "guest", Choice::All, args.deep, &mut tally);
         for release in &args.also {
             let choice = if args.deep || !args.filter.is_empty() {
                 Choice::All
@@ -122,7 +129,7 @@ pub fn run(args: &TestArgs, config: &Config) -> Result<i32> {
                 release: Some(release.clone()),
                 ..config.clone()
             };
-            repeat(args, &config, part, choice, &mut tally);
+            repeat(args, &config, part, choice, false, &mut tally);
         }
     }
     if !args.host_only {
@@ -141,7 +148,7 @@ pub fn run(args: &TestArgs, config: &Config) -> Result<i32> {
                 ..config.clone()
             };
             let choice = args.slice.map_or(Choice::All, Choice::Slice);
-            repeat(args, &config, part, choice, &mut tally);
+            repeat(args, &config, part, choice, args.deep, &mut tally);
         }
     }
     if tally.count() == 0 {

@@ -9,7 +9,7 @@ use super::tests;
 use crate::abi::PRIVATE_MEM;
 use crate::check::*;
 use crate::churn::{live, KINDS};
-use crate::deep::count_leaks;
+use crate::deep::{count_leaks, figure};
 use crate::fd::{one_rx, Fd};
 use crate::helper::Helper;
 use crate::leak::{nothing_kept, Footprint};
@@ -94,7 +94,9 @@ fn attaching_and_detaching_under_traffic_loses_and_keeps_nothing() -> Result<()>
             }
             Ok(())
         })
-    })
+    })?;
+    figure(format_args!("{rounds} lives of queues, nothing kept"));
+    Ok(())
 }
 
 /// Two programs at a time, each killed wherever it happens to be.
@@ -125,7 +127,12 @@ fn killed_programs_under_traffic_lose_and_keep_nothing() -> Result<()> {
         })?;
         drop(want_ok("the first queue afterwards", Port::rx(Q))?);
         want_ok("the second queue afterwards", Port::rx(Q2)).map(drop)
-    })
+    })?;
+    figure(format_args!(
+        "{} programs killed, nothing kept",
+        rounds / 2 * 2
+    ));
+    Ok(())
 }
 
 /// The port is the driver's and goes on.
@@ -142,7 +149,11 @@ fn reloading_netmap_under_traffic_loses_and_keeps_nothing() -> Result<()> {
     }
     nothing_kept(rounds, || {
         undisturbed(RATE, &[Q], |_| (0..rounds).try_for_each(reload))
-    })
+    })?;
+    figure(format_args!(
+        "{rounds} times netmap.ko loaded anew, nothing kept"
+    ));
+    Ok(())
 }
 
 /// The link goes down with the driver; it comes back, and so does all memory.
@@ -165,6 +176,9 @@ fn reloading_ixgbe_keeps_nothing() -> Result<()> {
     drop(second);
     setup::ensure()?;
     outcome?;
+    figure(format_args!(
+        "{rounds} times ixgbe.ko loaded anew, nothing kept"
+    ));
     let counter = Counter::start(OTHER_PORT)?;
     let nic = Nic::open()?;
     let gen = nic.generate(

@@ -10,7 +10,7 @@
 use super::queues_traffic::undisturbed;
 use super::tests;
 use crate::check::*;
-use crate::deep::count;
+use crate::deep::{count, figure};
 use crate::frame::CARD2_MAC;
 use crate::nic::Nic;
 use crate::port::{Lane, DPORT, DPORT2};
@@ -41,18 +41,18 @@ fn seed() -> Result<String> {
     Ok(count(20, long).to_string())
 }
 
-/// Runs nm_fuzz; the number behind `figure` in what it prints.
-fn fuzz(args: &[&str], figure: &str) -> Result<u64> {
+/// Runs nm_fuzz; the number behind `what` in what it prints.
+fn fuzz(args: &[&str], what: &str) -> Result<u64> {
     let seed = seed()?;
     let mut all = args.to_vec();
     all.extend(["--seed", &seed, "--second", SECOND]);
     let said = run("nm_fuzz", &all)?;
     said.lines().for_each(|l| println!("{l}"));
     let number = said.lines().find_map(|l| {
-        let rest = l.strip_prefix(figure)?.trim_start_matches(": ");
+        let rest = l.strip_prefix(what)?.trim_start_matches(": ");
         rest.split(' ').next()?.parse().ok()
     });
-    number.with_context(|| format!("no line '{figure}'"))
+    number.with_context(|| format!("no line '{what}'"))
 }
 
 /// Runs `work` with the lent queues out of RSS and traffic of their own, while the rest of the
@@ -61,7 +61,7 @@ fn on_lent_queues(work: impl FnOnce() -> Result<u64>) -> Result<u64> {
     ensure_second()?;
     let _rss = Rss::without(&LENT)?;
     let _rules = [Rule::udp(DPORT, LENT[0])?, Rule::udp(DPORT2, LENT[1])?];
-    let mut figure = 0;
+    let mut number = 0;
     // The lent queues' traffic waits for descriptors: while they are the kernel's, a flood that a
     // busy guest cannot keep up with would block the card's packet buffer for all.
     undisturbed(500, &LENT, |nic| {
@@ -77,11 +77,11 @@ fn on_lent_queues(work: impl FnOnce() -> Result<u64>) -> Result<u64> {
         let mac = CARD2_MAC.map(|b| format!("{b:02x}")).join(":");
         let spec = format!("profile=flows flows=16 rate=1000 size=90 dport={DPORT} dmac={mac}");
         let _three = nic2.generate("c", &spec)?;
-        figure = work()?;
+        number = work()?;
         Ok(())
     })?;
     all_well()?;
-    Ok(figure)
+    Ok(number)
 }
 
 /// Nothing is left, and both ports serve kernel and programs as before.
@@ -113,9 +113,9 @@ fn all_well() -> Result<()> {
 }
 
 fn hostile_ring_writes_against_syncs_harm_nobody_else() -> Result<()> {
-    let figure =
+    let done =
         on_lent_queues(|| fuzz(&["scribble", "--millis", "500"], "hostile ring operations"))?;
-    want(&format!("ring operations: {figure}"), figure > 10_000)
+    want(&format!("ring operations: {done}"), done > 10_000)
 }
 
 fn hostile_ioctls_on_lent_queues_lose_no_packet_of_the_others() -> Result<()> {
@@ -128,8 +128,8 @@ fn hostile_ioctls_on_lent_queues_lose_no_packet_of_the_others() -> Result<()> {
         "--ioctls",
         ENOUGH,
     ];
-    let figure = on_lent_queues(|| fuzz(&args, "hostile ioctls"))?;
-    want(&format!("ioctls: {figure}"), figure >= ENOUGH.parse()?)
+    let done = on_lent_queues(|| fuzz(&args, "hostile ioctls"))?;
+    want(&format!("ioctls: {done}"), done >= ENOUGH.parse()?)
 }
 
 fn hostile_ioctls_of_several_users_while_an_administrator_works() -> Result<()> {
@@ -137,18 +137,19 @@ fn hostile_ioctls_of_several_users_while_an_administrator_works() -> Result<()> 
     let args = [
         "ioctls", "--events", "--kill", "--procs", "6", "--millis", "6000", "--ioctls", ENOUGH,
     ];
-    let figure = fuzz(&args, "hostile ioctls")?;
+    let done = fuzz(&args, "hostile ioctls")?;
     eventually("all well", 3 * SOON, || Ok(ensure_second().is_ok()))?;
     all_well()?;
-    want(&format!("ioctls: {figure}"), figure >= ENOUGH.parse()?)
+    want(&format!("ioctls: {done}"), done >= ENOUGH.parse()?)
 }
 
 /// A hundredth of it where every access is checked.
 fn a_hundred_million_hostile_ring_operations() -> Result<()> {
     let ops = count(1_000_000, 100_000_000);
     let args = ["scribble", "--millis", "3000", "--ops", &ops.to_string()];
-    let figure = on_lent_queues(|| fuzz(&args, "hostile ring operations"))?;
-    want(&format!("ring operations: {figure}"), figure >= ops)
+    let done = on_lent_queues(|| fuzz(&args, "hostile ring operations"))?;
+    figure(format_args!("{done} hostile ring operations"));
+    want("as many as wanted", done >= ops)
 }
 
 /// Half of them on lent queues, half where anything goes.
@@ -165,6 +166,6 @@ fn a_million_hostile_ioctls() -> Result<()> {
     let second = fuzz(&rest, "hostile ioctls")?;
     all_well()?;
     let sum = first + second;
-    println!("hostile ioctls in all: {sum}");
-    want(&format!("ioctls: {sum}"), sum >= all)
+    figure(format_args!("{sum} hostile ioctls"));
+    want("as many as wanted", sum >= all)
 }

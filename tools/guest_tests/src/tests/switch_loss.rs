@@ -6,7 +6,7 @@ use super::queues_traffic::undisturbed;
 use super::tests;
 use crate::blackout::measure;
 use crate::check::*;
-use crate::deep::count;
+use crate::deep::{count, figure};
 use crate::port::{Q, Q2};
 use anyhow::Result;
 
@@ -23,13 +23,13 @@ fn attaching_loses_what_the_card_drops_and_nothing_it_received() -> Result<()> {
             let these = got.switches.iter().filter(|s| s.attach == attach);
             these.map(|s| s.lost).sum()
         };
-        println!(
+        figure(format_args!(
             "lost {} at attach (card: {}), {} at detach (card: {})",
             lost(true),
             got.dropped_attaching,
             lost(false),
             got.dropped_detaching
-        );
+        ));
         want_eq("lost at attach", lost(true), got.dropped_attaching)?;
         want(
             "at detach no less than the card dropped",

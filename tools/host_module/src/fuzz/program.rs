@@ -160,7 +160,7 @@ pub fn run(data: &[u8]) {
         assert!(!port.diverted(), "what the kernel sends goes to nobody");
         assert_eq!(dev.refs.load(SeqCst), 0, "an interface is still held");
     }
-    machine.end(false);
+    machine.end();
 }
 
 /// A reset stops what did not stop.

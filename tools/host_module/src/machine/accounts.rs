@@ -49,8 +49,8 @@ impl Machine {
         }
     }
 
-    /// All files are closed: nothing is left, but for what a queue that did not stop keeps.
-    pub fn end(mut self, stuck: bool) {
+    /// All files are closed: nothing is left.
+    pub fn end(mut self) {
         kernel::alloc::fail_after(None);
         self.device = None;
         self.notifier = None;
@@ -64,12 +64,6 @@ impl Machine {
         );
         card::reset();
         net::reset();
-        if stuck {
-            mem::forget();
-            driver::forget();
-            tasks::forget();
-            return;
-        }
         assert_eq!(processes, 0, "references to processes are left");
         assert_eq!(
             mem::counts(),

@@ -37,7 +37,7 @@ fn nobody_holds_an_interface_while_a_program_keeps_the_answer_waiting() {
     }
     uaccess::before_writes(None);
     drop((file, other));
-    machine.end(false);
+    machine.end();
 }
 
 /// Who has RX queue `queue`.
@@ -79,7 +79,7 @@ fn a_queue_that_did_not_stop_is_listed_so_until_it_has_whoever_comes_and_goes() 
     assert_eq!(state_of(&lists, 1), state::KERNEL);
     assert_eq!(dev.refs.load(SeqCst), 0);
     drop(lists);
-    machine.end(false);
+    machine.end();
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn an_interface_that_goes_with_a_queue_that_did_not_stop_is_let_go_of() {
     nm_rtnl_lock();
     port.all_release();
     nm_rtnl_unlock();
-    machine.end(false);
+    machine.end();
 }
 
 #[test]
@@ -115,5 +115,5 @@ fn a_region_has_the_lowest_id_that_is_free() {
     let last = private();
     assert_eq!([again.1, last.1], [2, 4]);
     drop((first.0, third.0, again.0, last.0));
-    machine.end(false);
+    machine.end();
 }

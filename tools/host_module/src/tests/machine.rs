@@ -34,7 +34,7 @@ fn a_frame_goes_from_the_card_to_the_program_and_back_to_the_card() {
     assert_eq!(port.rx[1].check().len() as u32, SLOTS - 1);
     drop(file);
     assert!(!port.rx[1].out());
-    machine.end(false);
+    machine.end();
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn a_frame_goes_from_the_program_to_the_wire_and_its_slot_comes_back() {
     assert_eq!(ring.txsync(), 0);
     assert_eq!(ring.tail(), 4);
     drop(file);
-    machine.end(false);
+    machine.end();
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn the_rest_of_a_dropped_packet_is_not_waited_for_after_impossible_pointers() {
     assert_eq!(ring.txsync(), 0);
     assert_eq!(port.tx[0].waiting(), 1);
     drop(file);
-    machine.end(false);
+    machine.end();
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn both_syncs_say_that_the_interface_has_gone_whatever_rings_there_are() {
         assert_eq!(file.ioctl(NIOCRXSYNC, 0), 6);
         assert_eq!(file.ioctl(NIOCTXSYNC, 0), 6);
         drop(file);
-        machine.end(false);
+        machine.end();
     }
 }
 
@@ -111,7 +111,7 @@ fn what_the_stack_sends_comes_to_the_host_ring_and_goes_back_to_the_stack() {
     assert_eq!(tx.txsync(), 0);
     assert_eq!(dev.received.load(SeqCst), 1);
     drop(file);
-    machine.end(false);
+    machine.end();
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn an_interface_that_goes_is_let_go_of_at_once() {
     dev.go(true);
     assert!(port.queues().all(|q| !q.out()));
     drop(file);
-    machine.end(false);
+    machine.end();
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn pages_that_are_left_are_noticed() {
     let (machine, _, _) = machine();
     // SAFETY: Allocates.
     assert!(!unsafe { crate::ffi::nm_chunk_alloc(1) }.is_null());
-    machine.end(false);
+    machine.end();
 }
 
 extern "C" fn wild(_: *mut c_void, ring: *const nm_nic_ring) -> c_int {

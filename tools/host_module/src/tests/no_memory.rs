@@ -39,7 +39,7 @@ fn each_allocation(request: impl Fn(&File) -> i32) {
         }
         drop(file);
         nothing_is_out(port);
-        machine.end(false);
+        machine.end();
         if !failed {
             assert!(n > 5, "only {n} allocations");
             return;
@@ -120,7 +120,7 @@ fn of_a_queue_that_is_added() {
         }
         assert!(port.rx[0].out());
         drop(file);
-        machine.end(false);
+        machine.end();
         if !failed {
             assert!(n > 3);
             return;

@@ -22,12 +22,13 @@ const COULD_NOT_START: i32 = 2;
 /// Cards the tests need.
 const CARDS: usize = 2;
 
-/// Run them on the kernel of `config`; results are named for `part`.
+/// Run them on the kernel of `config`, with large counts if `deep`; results are named for `part`.
 pub fn run(
     args: &TestArgs,
     config: &Config,
     part: &str,
     choice: Choice,
+    deep: bool,
     tally: &mut Tally,
 ) -> Result<()> {
     let config = &Config {
@@ -36,11 +37,7 @@ pub fn run(
     };
     let mut vm = Vm::boot(config)?;
     let mut _echo = echo::at_peer(&vm)?;
-    let nm_test = if args.deep {
-        "nm_test --deep"
-    } else {
-        "nm_test"
-    };
+    let nm_test = if deep { "nm_test --deep" } else { "nm_test" };
     let all = vm.must(&format!("{nm_test} --list"))?;
     if all.trim().is_empty() {
         bail!("'nm_test --list' printed nothing");
@@ -179,6 +176,9 @@ fn leaks(vm: &Vm, part: &str, tally: &mut Tally) {
     }
 }
 
+/// Diagnostics that are shown in any case: what a test that passed has reached.
+const FIGURE: &str = "# figure: ";
+
 /// Follows KTAP: result lines, and the diagnostics before them.
 #[derive(Debug)]
 pub struct KtapReader {
@@ -236,7 +236,7 @@ impl KtapReader {
             if is_timing(trimmed) && !self.verbose {
                 return;
             }
-            if self.verbose || self.show {
+            if self.verbose || self.show || trimmed.starts_with(FIGURE) {
                 line(&format!("#     {}", trimmed.trim_start_matches("# ")));
             }
             self.diagnostics.push(trimmed.to_string());

@@ -60,7 +60,7 @@ fn a_frame_that_another_thread_takes_first_wakes() {
             move || frame(port),
         );
         drop(Arc::into_inner(file));
-        machine.end(false);
+        machine.end();
     });
 }
 
@@ -78,7 +78,7 @@ fn a_frame_that_another_fd_takes_first_wakes() {
             move || frame(port),
         );
         drop((first, Arc::into_inner(second)));
-        machine.end(false);
+        machine.end();
     });
 }
 
@@ -103,7 +103,7 @@ fn a_frame_that_another_thread_takes_first_wakes_also_after_a_reset() {
             move || frame(port),
         );
         drop(Arc::into_inner(file));
-        machine.end(false);
+        machine.end();
     });
 }
 
@@ -121,7 +121,7 @@ fn room_that_another_thread_finds_first_wakes() {
             move || sent(port),
         );
         drop(Arc::into_inner(file));
-        machine.end(false);
+        machine.end();
     });
 }
 
@@ -140,7 +140,7 @@ fn room_that_another_fd_finds_first_wakes() {
             move || sent(port),
         );
         drop((first, Arc::into_inner(second)));
-        machine.end(false);
+        machine.end();
     });
 }
 
@@ -163,7 +163,7 @@ fn room_that_another_thread_finds_first_wakes_also_after_a_reset() {
             move || sent(port),
         );
         drop(Arc::into_inner(file));
-        machine.end(false);
+        machine.end();
     });
 }
 
@@ -190,6 +190,6 @@ fn a_packet_of_the_stack_that_waits_for_room_wakes_when_another_thread_makes_som
             move || port.transmit(skb::make(dev, 60, 1), 0),
         );
         drop(Arc::into_inner(file));
-        machine.end(false);
+        machine.end();
     });
 }

@@ -84,7 +84,7 @@ fn a_loop_that_is_stopped_ends_and_so_does_the_stop() {
         assert_eq!(ctrl(&file, reqtype::SYNC_KLOOP_STOP, 0, 0), 0);
         kernel.join().unwrap();
         drop(Arc::into_inner(file));
-        machine.end(false);
+        machine.end();
     });
 }
 
@@ -120,7 +120,7 @@ fn kicks_are_not_lost_between_a_program_and_its_loop() {
         ctrl(&file, reqtype::SYNC_KLOOP_STOP, 0, 0);
         kernel.join().unwrap();
         drop(Arc::into_inner(file));
-        machine.end(false);
+        machine.end();
     });
 }
 
@@ -143,7 +143,7 @@ fn a_frame_wakes_a_loop_and_the_loop_its_program() {
         ctrl(&file, reqtype::SYNC_KLOOP_STOP, 0, 0);
         kernel.join().unwrap();
         drop(Arc::into_inner(file));
-        machine.end(false);
+        machine.end();
     });
 }
 
@@ -172,7 +172,7 @@ fn room_wakes_a_loop_and_the_loop_its_program() {
         ctrl(&file, reqtype::SYNC_KLOOP_STOP, 0, 0);
         kernel.join().unwrap();
         drop(Arc::into_inner(file));
-        machine.end(false);
+        machine.end();
     });
 }
 
@@ -190,6 +190,6 @@ fn a_loop_ends_when_its_interface_goes() {
         dev.go_when_free(true);
         kernel.join().unwrap();
         drop(Arc::into_inner(file));
-        machine.end(false);
+        machine.end();
     });
 }

@@ -31,7 +31,7 @@ fn syncs_interrupts_and_a_reset_meet_in_any_order() {
         card.join().unwrap();
         port.rx[1].check();
         drop(file);
-        machine.end(false);
+        machine.end();
     });
 }
 
@@ -49,7 +49,7 @@ fn a_file_is_closed_while_interrupts_come_and_the_stack_sends() {
         drop(file);
         card.join().unwrap();
         stack.join().unwrap();
-        machine.end(false);
+        machine.end();
     });
 }
 
@@ -63,7 +63,7 @@ fn an_interface_goes_while_its_rings_are_synced_and_closed() {
         assert!([0, 5, 6].contains(&file.ioctl(NIOCRXSYNC, 0)));
         drop(file);
         gone.join().unwrap();
-        machine.end(false);
+        machine.end();
     });
 }
 
@@ -86,6 +86,6 @@ fn two_programs_want_the_same_queue_and_one_gets_it() {
         assert!([(0, 16), (16, 0)].contains(&(first, second)));
         assert!(port.rx[0].out());
         drop((one, Arc::into_inner(two)));
-        machine.end(false);
+        machine.end();
     });
 }

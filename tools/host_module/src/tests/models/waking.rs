@@ -25,7 +25,7 @@ fn a_frame_wakes_whoever_polls() {
         wait_for(&file, IN);
         card.join().unwrap();
         drop(file);
-        machine.end(false);
+        machine.end();
     });
 }
 
@@ -86,7 +86,7 @@ fn a_frame_after_a_reset_wakes_although_the_reset_comes_between() {
         wait_for(&file, IN);
         other.join().unwrap();
         drop(file);
-        machine.end(false);
+        machine.end();
     });
 }
 
@@ -106,7 +106,7 @@ fn what_two_processors_send_at_once_wakes_the_program_until_it_has_all() {
         }
         both.into_iter().for_each(|t| t.join().unwrap());
         drop(file);
-        machine.end(false);
+        machine.end();
     });
 }
 
@@ -119,7 +119,7 @@ fn an_interface_that_goes_wakes_whoever_polls() {
         wait_for(&file, kernel::bindings::POLLERR);
         other.join().unwrap();
         drop(file);
-        machine.end(false);
+        machine.end();
     });
 }
 
@@ -145,7 +145,7 @@ fn frames_of_any_ring_of_an_fd_wake_its_poller() {
         }
         cards.into_iter().for_each(|t| t.join().unwrap());
         drop(file);
-        machine.end(false);
+        machine.end();
     });
 }
 
@@ -167,7 +167,7 @@ fn a_frame_wakes_all_fds_that_share_its_ring() {
         card.join().unwrap();
         drop(other.join().unwrap());
         drop(first);
-        machine.end(false);
+        machine.end();
     });
 }
 
@@ -186,7 +186,7 @@ fn epoll_of_a_file_that_is_registered_later_hears_of_frames() {
         set.wait_for(&file, IN);
         other.join().unwrap();
         drop(Arc::into_inner(file));
-        machine.end(false);
+        machine.end();
     });
 }
 
@@ -205,6 +205,6 @@ fn epoll_of_a_file_that_is_registered_later_hears_that_it_can_send() {
         set.wait_for(&file, OUT);
         other.join().unwrap();
         drop((first, Arc::into_inner(file)));
-        machine.end(false);
+        machine.end();
     });
 }
