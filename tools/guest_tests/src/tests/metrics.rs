@@ -201,7 +201,12 @@ fn metrics_of_every_ring_are_those_of_the_listing() -> Result<()> {
             )?;
         }
         let of_ring = |(name, l): &(String, Labels)| {
-            name == "netmap_ring_state" && l["ring"] == kind && l["queue"] == q.queue.to_string()
+            let its = [
+                ("interface", ifname()),
+                ("ring", kind.clone()),
+                ("queue", q.queue.to_string()),
+            ];
+            name == "netmap_ring_state" && its.iter().all(|(label, value)| l[*label] == *value)
         };
         let states = m.samples.iter().filter(|(k, _)| of_ring(k));
         let on: Vec<&str> = states
@@ -227,10 +232,11 @@ fn every_line_is_prometheus_text() -> Result<()> {
         "nothing but netmap's",
         m.types.keys().all(|n| n.starts_with("netmap_")),
     )?;
+    let ours = |l: &Labels| l["interface"] == ifname() && l["ring"] == "rx";
     let queues = m
         .samples
         .keys()
-        .filter(|(n, l)| n == "netmap_ring_slots" && l["ring"] == "rx");
+        .filter(|(n, l)| n == "netmap_ring_slots" && ours(l));
     let labels: Labels = [("interface".to_string(), ifname())].into();
     let all = m.samples.get(&("netmap_port_queues".to_string(), labels));
     want_eq("RX queues", Some(&(queues.count() as u64)), all)?;
