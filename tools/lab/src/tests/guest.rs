@@ -183,6 +183,8 @@ const FIGURE: &str = "# figure: ";
 #[derive(Debug)]
 pub struct KtapReader {
     part: String,
+    /// Goes in front of each name.
+    within: String,
     verbose: bool,
     /// Diagnostics follow the result they belong to (scripts), not precede it (nm_test).
     after: bool,
@@ -201,6 +203,7 @@ impl KtapReader {
     pub fn new(part: &str, verbose: bool) -> Self {
         Self {
             part: part.to_string(),
+            within: String::new(),
             verbose,
             after: false,
             show: false,
@@ -217,6 +220,15 @@ impl KtapReader {
         Self {
             after: true,
             ..Self::new(part, verbose)
+        }
+    }
+
+    /// Names of results begin with `within`, and are chosen with the part in front of them.
+    #[must_use]
+    pub fn within(self, within: &str) -> Self {
+        Self {
+            within: within.to_string(),
+            ..self
         }
     }
 
@@ -249,12 +261,19 @@ impl KtapReader {
         self.show = self.after && !result.ok;
         self.done.push(result.name.to_string());
         let before = std::mem::take(&mut self.diagnostics);
-        if !args.wants(result.name) {
+        let (name, wanted) = if self.within.is_empty() {
+            (result.name.to_string(), args.wants(result.name))
+        } else {
+            let name = format!("{}{}", self.within, result.name);
+            let wanted = args.wants(&format!("{}.{name}", self.part));
+            (name, wanted)
+        };
+        if !wanted {
             return;
         }
         match (result.ok, result.skip) {
-            (true, None) => tally.passed(&self.part, result.name),
-            (true, Some(why)) => tally.skipped(&self.part, result.name, why),
+            (true, None) => tally.passed(&self.part, &name),
+            (true, Some(why)) => tally.skipped(&self.part, &name, why),
             (false, _) => {
                 let mut why = result.note.to_string();
                 if !self.verbose && !self.after {
@@ -263,7 +282,7 @@ impl KtapReader {
                         why.push_str(text.trim_start_matches("# "));
                     }
                 }
-                tally.failed(&self.part, result.name, &why);
+                tally.failed(&self.part, &name, &why);
             }
         }
     }
@@ -281,7 +300,8 @@ impl KtapReader {
                 why.push('\n');
                 why.push_str(text);
             }
-            tally.failed(&self.part, "completeness", &why);
+            let name = format!("{}completeness", self.within);
+            tally.failed(&self.part, &name, &why);
         }
     }
 }

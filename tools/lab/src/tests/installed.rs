@@ -2,15 +2,17 @@
 //! Installed systems: a Debian with our packages, as `tools/installed/test` left it, is booted
 //! with each kernel, systemd and all, and does the main job with what the packages installed.
 
+use super::guest::KtapReader;
 use super::tally::Tally;
 use super::TestArgs;
-use crate::places::{cache, INSTALLED};
+use crate::places::{cache, checkout, INSTALLED};
 use crate::say::progress;
 use crate::session::{services, Stage};
 use crate::vm::{Config, Vm};
-use anyhow::{bail, ensure, Result};
+use anyhow::{bail, ensure, Context, Result};
 use std::time::Duration;
 
+const PART: &str = "installed";
 /// The queue that is given away.
 const QUEUE: u32 = 2;
 /// Good queries, all of which must be answered under the flood.
@@ -33,15 +35,16 @@ const CHECKS: [(&str, Check); 5] = [
 
 /// Boot the system with each kernel and run the checks.
 pub fn run(args: &TestArgs, config: &Config, tally: &mut Tally) {
-    const PART: &str = "installed";
     let releases = std::fs::read_to_string(cache().join("installed/releases")).unwrap_or_default();
-    for release in releases.lines() {
+    for (n, release) in releases.lines().enumerate() {
         let wanted: Vec<_> = CHECKS
             .iter()
             .map(|(name, check)| (format!("{release}.{name}"), check))
             .filter(|(name, _)| args.wants(&format!("{PART}.{name}")))
             .collect();
-        if wanted.is_empty() {
+        // Units are the same on each kernel: once, on the kernel the lab's guests run.
+        let units = n == 0 && wants_units(args, release);
+        if wanted.is_empty() && !units {
             continue;
         }
         progress(&format!("an installed system with {release}"));
@@ -64,10 +67,36 @@ pub fn run(args: &TestArgs, config: &Config, tally: &mut Tally) {
                 Err(e) => tally.failed(PART, name, &format!("{e:#}")),
             }
         }
+        if units {
+            if let Err(e) = systemd_units(args, &vm, release, tally) {
+                tally.failed(PART, &format!("{release}.units"), &format!("{e:#}"));
+            }
+        }
         if let Some(first) = vm.console.new_trouble().first() {
             tally.failed(PART, &format!("{release}.console"), first);
         }
     }
+}
+
+/// Whether any test of the units may have been asked for.
+fn wants_units(args: &TestArgs, release: &str) -> bool {
+    args.wants(&format!("{PART}.{release}.units."))
+        || args.filter.iter().any(|f| f.contains(".units."))
+}
+
+/// The units netmap-tools installed: `packaging/test/units`, each of its lines a result.
+fn systemd_units(args: &TestArgs, vm: &Vm, release: &str, tally: &mut Tally) -> Result<()> {
+    const SCRIPT: &str = "packaging/test/units";
+    modprobe_netmap(vm)?;
+    vm.write(
+        "/tmp/units",
+        &std::fs::read_to_string(checkout().join(SCRIPT)).context(SCRIPT)?,
+    )?;
+    let mut ktap = KtapReader::explained_after(PART, args.verbose).within(&format!("{release}."));
+    let line = format!("bash /tmp/units eth3 {QUEUE} {}", QUEUE + 1);
+    let status = vm.stream(&line, |text| ktap.take(text, args, tally))?;
+    ktap.end(status, tally);
+    Ok(())
 }
 
 /// systemd has started all there is.
