@@ -22,6 +22,7 @@ pub mod netns;
 pub mod places;
 pub mod qemu;
 pub mod say;
+pub mod secure;
 pub mod session;
 pub mod ssh;
 pub mod tests;

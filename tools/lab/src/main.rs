@@ -3,6 +3,7 @@
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
+use lab::secure::Trust;
 use lab::vm::{Config, Drivers, Vm};
 use lab::{bench, child, echo, places, say, session, tests};
 use std::process::ExitCode;
@@ -39,6 +40,9 @@ struct MachineArgs {
     /// More kernel parameters
     #[arg(long, global = true, default_value = "", allow_hyphen_values = true)]
     append: String,
+    /// Boot an installed system with Secure Boot, whose modules being loaded
+    #[arg(long, global = true, value_enum, value_name = "WHOSE")]
+    secure_boot: Option<Trust>,
     /// One more argument for the card's program (repeat as needed)
     #[arg(long, global = true, allow_hyphen_values = true)]
     card_arg: Vec<String>,
@@ -83,6 +87,7 @@ impl MachineArgs {
             memory: self.mem.unwrap_or(memory),
             cards: if self.no_card { 0 } else { self.cards },
             append: self.append.clone(),
+            secure_boot: self.secure_boot,
             card_args: self.card_arg.clone(),
             qemu_args: self.qemu_arg.clone(),
             verbose: !self.quiet,

@@ -22,6 +22,8 @@ pub fn checkout() -> PathBuf {
 pub struct GuestImage {
     /// Release name of the kernel, as `uname -r` says it.
     pub release: String,
+    /// Where it is.
+    dir: PathBuf,
     /// ELF kernel.
     pub kernel: PathBuf,
     /// Initial RAM file system.
@@ -63,6 +65,7 @@ impl GuestImage {
             .unwrap_or_default();
         let image = GuestImage {
             release: name.strip_prefix("guest-").unwrap_or(&name).to_string(),
+            dir: dir.clone(),
             kernel: dir.join("vmlinux"),
             initrd: dir.join("initrd"),
             rootfs: dir.join("rootfs.ext4"),
@@ -80,6 +83,20 @@ impl GuestImage {
             }
         }
         Ok(image)
+    }
+
+    /// Kernel parameters, with some more.
+    pub fn parameters(&self, more: &str) -> String {
+        // Warnings and worse go to the console, where they are looked for; no interface is renamed.
+        format!(
+            "console=ttyS0 loglevel=5 panic=-1 no_timer_check net.ifnames=0 iomem=relaxed {} {more}",
+            self.append.as_deref().unwrap_or_default(),
+        )
+    }
+
+    /// A file of this image that not all have.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
     }
 }
 

@@ -5,6 +5,7 @@
 
 use crate::machine;
 use crate::places::GuestImage;
+use crate::secure::Firmware;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -29,8 +30,10 @@ pub struct Machine<'a> {
     pub monitor: &'a Path,
     /// The host's end of the guest's port to the machine ([`machine`]), which QEMU serves.
     pub machine: &'a Path,
-    /// More kernel parameters.
-    pub append: &'a str,
+    /// Kernel parameters.
+    pub parameters: &'a str,
+    /// What boots the kernel; QEMU itself when absent.
+    pub firmware: Option<&'a Firmware>,
     /// More QEMU arguments.
     pub extra: &'a [String],
 }
@@ -57,16 +60,18 @@ impl Machine<'_> {
             &format!("memory-backend-memfd,id=ram0,size={memory},share=on"),
         ])
         .args(["-machine", "memory-backend=ram0"])
-        .arg("-kernel")
-        .arg(&self.image.kernel)
-        .arg("-initrd")
-        .arg(&self.image.initrd)
-        .args(["-append", &self.kernel_parameters()])
         .args([
             "-chardev",
             &format!("file,id=console,path={}", self.console.display()),
         ])
         .args(["-serial", "chardev:console"]);
+        if self.firmware.is_none() {
+            q.arg("-kernel")
+                .arg(&self.image.kernel)
+                .arg("-initrd")
+                .arg(&self.image.initrd)
+                .args(["-append", self.parameters]);
+        }
         let disk = match self.image.append {
             Some(_) => "snapshot=on",
             None => "readonly=on",
@@ -135,16 +140,11 @@ impl Machine<'_> {
                     ),
                 ]);
         }
+        // Last, as disks are named in the order they come.
+        if let Some(firmware) = self.firmware {
+            q.args(firmware.arguments());
+        }
         q.args(self.extra);
         q
-    }
-
-    fn kernel_parameters(&self) -> String {
-        // Warnings and worse go to the console, where they are looked for; no interface is renamed.
-        format!(
-            "console=ttyS0 loglevel=5 panic=-1 no_timer_check net.ifnames=0 iomem=relaxed {} {}",
-            self.image.append.as_deref().unwrap_or_default(),
-            self.append
-        )
     }
 }

@@ -11,6 +11,7 @@ mod choice;
 mod guest;
 mod host;
 mod installed;
+mod secure_boot;
 mod tally;
 
 use crate::say::progress;

@@ -9,6 +9,7 @@ use crate::netns::{guest_address, peer_address, Peer};
 use crate::places::{checkout, GuestImage, Scratch};
 use crate::qemu::Machine;
 use crate::say::progress;
+use crate::secure::{Firmware, Trust};
 use crate::ssh::Ssh;
 use anyhow::{bail, Context, Result};
 use std::net::TcpListener;
@@ -30,6 +31,8 @@ pub struct Config {
     pub card_args: Vec<String>,
     /// More kernel parameters.
     pub append: String,
+    /// Boot an installed system with Secure Boot.
+    pub secure_boot: Option<Trust>,
     /// More QEMU arguments (plugins, for example).
     pub qemu_args: Vec<String>,
     /// How long the guest may take to come up.
@@ -47,6 +50,7 @@ impl Default for Config {
             cards: 1,
             card_args: Vec::new(),
             append: String::new(),
+            secure_boot: None,
             qemu_args: Vec::new(),
             patience: Duration::from_secs(180),
             verbose: true,
@@ -112,9 +116,19 @@ impl Vm {
         child::output(Command::new(&script).arg(&payload).arg(&image.release))?
             .ok("tools/guest/payload")?;
 
+        let parameters = image.parameters(&config.append);
+        let firmware = match config.secure_boot {
+            Some(trust) => Some(Firmware::new(&image, trust, &parameters, &scratch)?),
+            None => None,
+        };
+
         say(&format!(
-            "booting {} with {} vCPU, {} MiB, {} card(s)",
-            image.release, config.cpus, config.memory, config.cards
+            "booting {} with {} vCPU, {} MiB, {} card(s){}",
+            image.release,
+            config.cpus,
+            config.memory,
+            config.cards,
+            firmware.as_ref().map_or("", |_| ", Secure Boot")
         ));
         let mut last_error = None;
         for attempt in 0..3 {
@@ -134,7 +148,8 @@ impl Vm {
                     .collect(),
                 monitor: &monitor,
                 machine: &to_machine,
-                append: &config.append,
+                parameters: &parameters,
+                firmware: firmware.as_ref(),
                 extra: &config.qemu_args,
             }
             .command();

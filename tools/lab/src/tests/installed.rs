@@ -4,7 +4,7 @@
 
 use super::guest::KtapReader;
 use super::tally::Tally;
-use super::TestArgs;
+use super::{secure_boot, TestArgs};
 use crate::places::{cache, checkout, INSTALLED};
 use crate::say::progress;
 use crate::session::{services, Stage};
@@ -12,8 +12,8 @@ use crate::vm::{Config, Vm};
 use anyhow::{bail, ensure, Context, Result};
 use std::time::Duration;
 
-const PART: &str = "installed";
-/// The queue that is given away.
+pub const PART: &str = "installed";
+/// The queue that is given away, if there are so many.
 const QUEUE: u32 = 2;
 /// Good queries, all of which must be answered under the flood.
 const QUERIES: usize = 20;
@@ -37,44 +37,53 @@ const CHECKS: [(&str, Check); 5] = [
 pub fn run(args: &TestArgs, config: &Config, tally: &mut Tally) {
     let releases = std::fs::read_to_string(cache().join("installed/releases")).unwrap_or_default();
     for (n, release) in releases.lines().enumerate() {
-        let wanted: Vec<_> = CHECKS
-            .iter()
-            .map(|(name, check)| (format!("{release}.{name}"), check))
-            .filter(|(name, _)| args.wants(&format!("{PART}.{name}")))
-            .collect();
-        // Units are the same on each kernel: once, on the kernel the lab's guests run.
-        let units = n == 0 && wants_units(args, release);
-        if wanted.is_empty() && !units {
-            continue;
+        // Units and firmware are the same with each kernel: with the one the lab's guests run.
+        let first = n == 0;
+        ordinary(args, config, release, first, tally);
+        if first || args.deep {
+            secure_boot::run(args, config, release, tally);
         }
-        progress(&format!("an installed system with {release}"));
-        let config = Config {
-            release: Some(format!("{INSTALLED}{release}")),
-            cpus: 4,
-            cards: 1,
-            ..config.clone()
-        };
-        let mut vm = match Vm::boot(&config) {
-            Ok(vm) => vm,
-            Err(e) => {
-                tally.failed(PART, &format!("{release}.boot"), &format!("{e:#}"));
-                continue;
-            }
-        };
-        for (name, check) in &wanted {
-            match check(&vm) {
-                Ok(()) => tally.passed(PART, name),
-                Err(e) => tally.failed(PART, name, &format!("{e:#}")),
-            }
+    }
+}
+
+/// As QEMU boots it, without firmware.
+fn ordinary(args: &TestArgs, config: &Config, release: &str, units: bool, tally: &mut Tally) {
+    let wanted: Vec<_> = CHECKS
+        .iter()
+        .map(|(name, check)| (format!("{release}.{name}"), check))
+        .filter(|(name, _)| args.wants(&format!("{PART}.{name}")))
+        .collect();
+    let units = units && wants_units(args, release);
+    if wanted.is_empty() && !units {
+        return;
+    }
+    progress(&format!("an installed system with {release}"));
+    let config = Config {
+        release: Some(format!("{INSTALLED}{release}")),
+        cpus: 4,
+        cards: 1,
+        ..config.clone()
+    };
+    let mut vm = match Vm::boot(&config) {
+        Ok(vm) => vm,
+        Err(e) => {
+            tally.failed(PART, &format!("{release}.boot"), &format!("{e:#}"));
+            return;
         }
-        if units {
-            if let Err(e) = systemd_units(args, &vm, release, tally) {
-                tally.failed(PART, &format!("{release}.units"), &format!("{e:#}"));
-            }
+    };
+    for (name, check) in &wanted {
+        match check(&vm) {
+            Ok(()) => tally.passed(PART, name),
+            Err(e) => tally.failed(PART, name, &format!("{e:#}")),
         }
-        if let Some(first) = vm.console.new_trouble().first() {
-            tally.failed(PART, &format!("{release}.console"), first);
+    }
+    if units {
+        if let Err(e) = systemd_units(args, &vm, release, tally) {
+            tally.failed(PART, &format!("{release}.units"), &format!("{e:#}"));
         }
+    }
+    if let Some(first) = vm.console.new_trouble().first() {
+        tally.failed(PART, &format!("{release}.console"), first);
     }
 }
 
@@ -108,7 +117,7 @@ fn system_is_up(vm: &Vm) -> Result<()> {
 
 /// Nobody said modprobe: udev loaded it for the card, from the initrd or later, and it is
 /// the one DKMS installed: the kernel marks what is not its own with an O.
-fn our_driver(vm: &Vm) -> Result<()> {
+pub fn our_driver(vm: &Vm) -> Result<()> {
     let file = vm.must("modinfo -n ixgbe")?;
     ensure!(
         file.contains("/updates/dkms/ixgbe.ko"),
@@ -122,7 +131,7 @@ fn our_driver(vm: &Vm) -> Result<()> {
     Ok(())
 }
 
-fn modprobe_netmap(vm: &Vm) -> Result<()> {
+pub fn modprobe_netmap(vm: &Vm) -> Result<()> {
     vm.must("modprobe netmap && [ -c /dev/netmap ] && modinfo -n netmap | grep -q /updates/dkms/")?;
     vm.address_ports()?;
     vm.must("ethtool -K eth3 ntuple on")?;
@@ -131,8 +140,11 @@ fn modprobe_netmap(vm: &Vm) -> Result<()> {
 
 /// A DNS server under a flood: the flood's queue is given to nm_offload, which drops it and
 /// puts good queries back; each is answered. Then the queue is the kernel's again.
-fn main_job(vm: &Vm) -> Result<()> {
+pub fn main_job(vm: &Vm) -> Result<()> {
     let stage = Stage::new(vm);
+    // there is one for each processor
+    let processors: u32 = vm.must("nproc")?.trim().parse()?;
+    let queue = QUEUE.min(processors.saturating_sub(1));
     if vm.run("pgrep knotd")?.status != 0 {
         services::start(&stage)?;
     }
@@ -141,7 +153,7 @@ fn main_job(vm: &Vm) -> Result<()> {
         services::ZONE
     ))?;
     let offload = stage.start_guest(&format!(
-        "nm_offload eth3 {QUEUE} --steer 'udp4 dst-port 53' --drop 'udp dst port 53 and not src net 10.0.0.0/8'"
+        "nm_offload eth3 {queue} --steer 'udp4 dst-port 53' --drop 'udp dst port 53 and not src net 10.0.0.0/8'"
     ))?;
     offload.wait_for("[+] starting", Duration::from_secs(120))?;
     offload.wait_for("dropped:", Duration::from_secs(60))?;
@@ -173,14 +185,19 @@ fn main_job(vm: &Vm) -> Result<()> {
     Ok(())
 }
 
-/// netmap goes, the driver goes and comes, netmap comes: it works as before.
-fn other_order(vm: &Vm) -> Result<()> {
-    // udev names the port a moment after the driver has made it.
+/// udev names the port a moment after the driver has made it.
+pub fn wait_for_port(vm: &Vm) -> Result<()> {
     vm.must(
-        "modprobe -r netmap && modprobe -r ixgbe && modprobe ixgbe && modprobe netmap || exit 1; \
-         for i in $(seq 300); do [ -d /sys/class/net/eth3 ] && exit 0; sleep 0.1; done; \
+        "for i in $(seq 300); do [ -d /sys/class/net/eth3 ] && exit 0; sleep 0.1; done; \
          echo 'no eth3 after 30 s' >&2; exit 1",
     )?;
+    Ok(())
+}
+
+/// netmap goes, the driver goes and comes, netmap comes: it works as before.
+fn other_order(vm: &Vm) -> Result<()> {
+    vm.must("modprobe -r netmap && modprobe -r ixgbe && modprobe ixgbe && modprobe netmap")?;
+    wait_for_port(vm)?;
     vm.address_ports()?;
     vm.must("ethtool -K eth3 ntuple on")?;
     vm.address_ports()?;
