@@ -29,7 +29,7 @@ use crate::mem::region::Region;
 use crate::os::chardev::{CharDevice, Mapped};
 use crate::os::eopnotsupp;
 use crate::os::user::Addr;
-use crate::os::wait::Waiters;
+use crate::os::wait::Polled;
 use crate::uapi::{self, ext};
 use kloop::Kloop;
 use registered::Registered;
@@ -44,7 +44,7 @@ pub(crate) struct File {
     /// `state`.
     #[pin]
     region: Mutex<Option<Arc<Region>>>,
-    waiters: Arc<Waiters>,
+    polled: Polled,
     #[pin]
     kloop: Kloop,
 }
@@ -120,12 +120,12 @@ impl File {
 
 impl CharDevice for File {
     fn open() -> Result<Arc<Self>> {
-        let waiters = Arc::pin_init(Waiters::new(), GFP_KERNEL)?;
+        let polled = Polled::new()?;
         Arc::pin_init(
             pin_init!(File {
                 state <- new_mutex!(None, "netmap::File::state"),
                 region <- new_mutex!(None, "netmap::File::region"),
-                waiters,
+                polled,
                 kloop <- Kloop::new(),
             }),
             GFP_KERNEL,

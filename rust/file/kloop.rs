@@ -182,7 +182,7 @@ impl File {
                 sleeper.join_eventfd(fds.ioeventfd)?;
                 lane.irq = EventFd::get(fds.irqfd)?;
             }
-            sleeper.join(file, &self.waiters)
+            sleeper.join(file, &self.polled)
         })?;
         while running.0.stopping.load(Relaxed) == 0 {
             let mut busy = false;
@@ -212,7 +212,7 @@ impl File {
         let mut now = self.kloop.now.lock();
         self.kloop.stopping.store(1, Relaxed);
         // If it sleeps for eventfds.
-        self.waiters.wake();
+        self.polled.own().wake();
         let before = now.ended;
         while now.running && now.ended == before {
             if self.kloop.ended.wait_interruptible(&mut now) {

@@ -26,7 +26,7 @@ impl File {
     pub(super) fn poll_events(&self, file: &fs::File, table: &PollTable<'_>, wanted: u32) -> u32 {
         // Before looking, so that what arrives after the look wakes the caller; and whatever is
         // wanted now, because epoll may want more later without registering again.
-        self.waiters.register(file, table);
+        self.polled.wait(file, table);
         let mut state = self.state.lock();
         let Some(reg) = Option::as_mut(&mut state) else {
             return ERR;
@@ -40,7 +40,8 @@ impl File {
             return ERR;
         }
         if reg.shares {
-            port.adapter.waiters.register(file, table);
+            let shared = &port.adapter.waiters;
+            self.polled.wait_for_port(file, table, shared);
         }
         // RX rings say so themselves.
         if reg.rx.is_empty() && reg.gone() {

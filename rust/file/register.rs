@@ -96,7 +96,7 @@ impl File {
         *self.region.lock() = Some(reg.lease.clone());
         *state = Some(reg);
         // Who has looked before may have been told of an error: there is room to send now.
-        self.waiters.wake();
+        self.polled.own().wake();
         Ok(granted)
     }
 
@@ -136,7 +136,7 @@ impl File {
             pid: Pid::current(),
             mem_id: lease.id,
         };
-        let port = Port::open(dev, nic, hosts, owner, self.waiters.clone())?;
+        let port = Port::open(dev, nic, hosts, owner, self.polled.own().clone())?;
         // From here on `close` undoes.
         let mut reg = Registered::new(Some(port.clone()), numbers, nif, lease);
         reg.options = ring_options;

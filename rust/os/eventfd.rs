@@ -11,7 +11,7 @@ use kernel::fs::File;
 use kernel::prelude::*;
 use kernel::sync::poll::PollTable;
 
-use super::wait::Waiters;
+use super::wait::Polled;
 use crate::ffi;
 
 /// An eventfd to signal.
@@ -90,10 +90,10 @@ impl Sleeper {
     /// # Errors
     ///
     /// ENOMEM.
-    pub(crate) fn join(&mut self, file: &File, waiters: &Waiters) -> Result {
+    pub(crate) fn join(&mut self, file: &File, polled: &Polled) -> Result {
         // SAFETY: Valid by the type invariant; the table is used in this call only.
         let table = unsafe { PollTable::from_raw(ffi::nm_sleeper_table(self.0.as_ptr())) };
-        waiters.register(file, &table);
+        polled.wait(file, &table);
         // SAFETY: Valid by the type invariant.
         to_result(unsafe { ffi::nm_sleeper_error(self.0.as_ptr()) })
     }

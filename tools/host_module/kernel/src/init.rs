@@ -30,6 +30,19 @@ pub fn by<T, E, F: FnOnce() -> Result<T, E>>(f: F) -> Init<T, E, F> {
     Init(f, PhantomData)
 }
 
+/// The same for a type that is laid out alike.
+///
+/// # Safety
+///
+/// It must be, and what is valid of the one must be of the other.
+pub unsafe fn cast_pin_init<T, U, E>(init: impl PinInit<T, E>) -> impl PinInit<U, E> {
+    by(move || {
+        let value = core::mem::ManuallyDrop::new(init.build()?);
+        // SAFETY: By the caller's promise.
+        Ok(unsafe { core::mem::transmute_copy(&value) })
+    })
+}
+
 /// All bytes 0.
 ///
 /// # Panics

@@ -12,6 +12,7 @@ pub mod lockdep;
 #[path = "sync/no_lockdep.rs"]
 pub mod lockdep;
 pub mod poll;
+mod set_once;
 
 #[cfg(loom)]
 pub(crate) use loom::sync as raw;
@@ -20,6 +21,7 @@ pub(crate) use std::sync as raw;
 
 pub use crate::{global_lock, new_condvar, new_mutex, new_poll_condvar};
 pub use lock::{CondVar, GlobalMutex, Mutex};
+pub use set_once::SetOnce;
 
 use core::ops::Deref;
 use std::sync::Arc as Counted;

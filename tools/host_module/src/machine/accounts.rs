@@ -31,6 +31,7 @@ impl Machine {
         mem::forget();
         driver::forget();
         tasks::forget();
+        kernel::sync::poll::forget();
         card::reset();
         uaccess::map(user);
         uaccess::before_writes(None);

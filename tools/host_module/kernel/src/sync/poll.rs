@@ -39,20 +39,59 @@ impl Waiter {
     }
 }
 
-/// A wait queue.
+/// Who waits.
 #[derive(Default)]
-pub struct PollCondVar(Mutex<Vec<Arc<Waiter>>>);
+struct Queue(Mutex<Vec<Arc<Waiter>>>);
+
+/// All queues: they go with the machine, because the module never drops one.
+type Queues = std::sync::Mutex<Vec<Arc<Queue>>>;
+
+#[cfg(not(loom))]
+static QUEUES: Queues = Queues::new(Vec::new());
+
+#[cfg(loom)]
+loom::lazy_static! {
+    static ref QUEUES: Queues = Queues::new(Vec::new());
+}
+
+/// The machine begins anew: nobody waits, and no queue is there.
+pub fn forget() {
+    QUEUES.lock().unwrap_or_else(|e| e.into_inner()).clear();
+}
+
+/// A wait queue.
+pub struct PollCondVar(*const Queue);
+
+// SAFETY: What it points to is shared.
+unsafe impl Send for PollCondVar {}
+// SAFETY: The same.
+unsafe impl Sync for PollCondVar {}
+
+impl Default for PollCondVar {
+    fn default() -> Self {
+        let queue = Arc::new(Queue::default());
+        let at = Arc::as_ptr(&queue);
+        let mut all = QUEUES.lock().unwrap_or_else(|e| e.into_inner());
+        all.push(queue);
+        PollCondVar(at)
+    }
+}
 
 impl PollCondVar {
+    fn queue(&self) -> &Queue {
+        // SAFETY: It is among all queues until the machine begins anew, which no file outlives.
+        unsafe { &*self.0 }
+    }
+
     /// Wakes all.
     pub fn notify_all(&self) {
-        let waiters = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        let waiters = self.queue().0.lock().unwrap_or_else(|e| e.into_inner());
         waiters.iter().for_each(|w| w.wake());
     }
 
     /// Wakes this one too.
     pub fn add(&self, waiter: &Arc<Waiter>) {
-        let mut waiters = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        let mut waiters = self.queue().0.lock().unwrap_or_else(|e| e.into_inner());
         // Those whose poll() has ended.
         waiters.retain(|w| Arc::strong_count(w) > 1);
         if !waiters.iter().any(|w| Arc::ptr_eq(w, waiter)) {
