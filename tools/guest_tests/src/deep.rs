@@ -17,15 +17,26 @@ fn deep() -> bool {
 }
 
 /// How often to do something: `long` in a thorough run, else `short`. A kernel with run-time
-/// checks does all tests in their short form, which takes it as long.
+/// checks does all tests in their short form, a third as often: it takes it longer all the same.
 pub fn count(short: u64, long: u64) -> u64 {
-    match deep() && !debug_kernel() {
-        true => long,
-        false => short,
+    match (debug_kernel(), deep()) {
+        (true, _) => short.div_ceil(3),
+        (false, true) => long,
+        (false, false) => short,
     }
 }
 
-/// The same for tests that look for leaks: also on the kernel that finds those (kmemleak).
+/// Seconds a test may take that takes `usual` at most when it is not a thorough one.
+pub fn limit(usual: u64) -> Duration {
+    let most = match deep() && !debug_kernel() {
+        true => usual.max(3600),
+        false => usual,
+    };
+    patience(Duration::from_secs(most))
+}
+
+/// The same for tests that look for leaks, where few times show nothing; often also on the
+/// kernel that finds leaks by itself (kmemleak).
 pub fn count_leaks(short: u64, long: u64) -> u64 {
     match deep() && !release().ends_with("-nm-kcsan") {
         true => long,

@@ -5,7 +5,7 @@
 //! A test has failed if its process says so, dies or hangs; if the kernel log
 //! shows damage; or if the port is not as the test found it.
 
-use crate::deep::{count, patience};
+use crate::deep::{self, patience};
 use crate::kmsg::{damage, Kmsg};
 use crate::setup;
 use crate::state::State;
@@ -120,7 +120,7 @@ fn one(test: &Test) -> Result<Verdict> {
         .process_group(0)
         .spawn()
         .context("start the test's process")?;
-    let limit = patience(Duration::from_secs(count(test.limit, 3600.max(test.limit))));
+    let limit = deep::limit(test.limit);
     let status = wait(&mut child, limit)?;
     let where_it_hangs = if status.is_none() {
         stacks(child.id())

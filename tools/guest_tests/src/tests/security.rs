@@ -7,7 +7,7 @@ use super::hostile_ring::Rng;
 use super::{tests, Skip};
 use crate::abi::*;
 use crate::check::*;
-use crate::deep::{count, debug_kernel};
+use crate::deep::count;
 use crate::fd::{header, one_rx, Fd};
 use crate::frame::udp_sized;
 use crate::mem::Mem;
@@ -541,7 +541,7 @@ fn objects(cache: &str) -> Result<i64> {
 /// that wait for a program which goes.
 fn rg73fdbfb9_frames_that_wait_in_a_ring_that_goes_are_freed_once() -> Result<()> {
     // each sets up all rings of the port
-    let rounds = if debug_kernel() { 10 } else { count(40, 500) };
+    let rounds = count(30, 500);
     send(&[100; 64])?;
     let before = objects("skbuff_head_cache")?;
     for round in 0..rounds {
