@@ -44,6 +44,11 @@ pub fn count_leaks(short: u64, long: u64) -> u64 {
     }
 }
 
+/// Frames per second that keep this kernel busy and leave it time: `usual` on a distribution's.
+pub fn flood(usual: u64) -> u64 {
+    usual / if debug_kernel() { 13 } else { 1 }
+}
+
 /// The lab's kernels with run-time checks are named for them (tools/debug).
 pub fn debug_kernel() -> bool {
     release().contains("-nm-")

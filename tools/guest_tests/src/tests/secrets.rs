@@ -9,7 +9,7 @@ use super::tests;
 use crate::abi::*;
 use crate::check::*;
 use crate::csb::{self, Csb};
-use crate::deep::{count, debug_kernel};
+use crate::deep::{count, debug_kernel, flood};
 use crate::fd::{one_rx, Fd};
 use crate::frame::{pattern, udp, udp_sized};
 use crate::mem::{Mem, Ring};
@@ -356,8 +356,8 @@ fn what_a_closed_file_held_is_not_in_the_next_region() -> Result<()> {
             PRIVATE_MEM,
         ),
     ];
-    // each page is looked for with a system call, which takes long where locks are checked
-    let most = if debug_kernel() { 2 } else { cases.len() };
+    // each page is a fault, which takes long where every access is checked
+    let most = if debug_kernel() { 1 } else { cases.len() };
     for (what, first, next, flags) in cases.into_iter().take(most) {
         let who = first()?;
         let port = Port::open(&ifname(), with(one_rx(Q), flags))?;
@@ -424,7 +424,7 @@ fn frames_of_a_queue_that_was_given_back_are_not_in_the_next_users_memory() -> R
     let _rule = Rule::udp(DPORT, Q)?;
     let _flood = nic.generate(
         "g",
-        &format!("profile=udp rate=20000 size=500 dport={DPORT}"),
+        &format!("profile=udp rate={} size=500 dport={DPORT}", flood(20_000)),
     )?;
     let mark = b"NMSQ";
     for round in 0..count(6, 300) {
@@ -461,7 +461,7 @@ fn closed_region_in_own_memory_is_written_no_more() -> Result<()> {
     let _rule = Rule::udp(DPORT, Q)?;
     let _flood = nic.generate(
         "g",
-        &format!("profile=udp rate=20000 size=500 dport={DPORT}"),
+        &format!("profile=udp rate={} size=500 dport={DPORT}", flood(20_000)),
     )?;
     let Port { mem, fd, nif, .. } = extmem::hold(Q)?;
     eventually("frames are written there", SOON, || {

@@ -10,7 +10,7 @@ use super::putback::put_copy;
 use super::tests;
 use crate::abi::*;
 use crate::check::*;
-use crate::deep::{count, debug_kernel};
+use crate::deep::{count, flood};
 use crate::fd::{one_rx, Fd};
 use crate::frame::{outgoing, udp_sized, NOBODY_MAC};
 use crate::helper::Helper;
@@ -259,8 +259,7 @@ fn issue_621_nothing_is_pending_after_bursts() -> Result<()> {
 /// Start-up crashed with one open per queue and interrupts coming in.
 fn issue_779_a_file_per_queue_opened_under_interrupt_stress() -> Result<()> {
     let nic = Nic::open()?;
-    // where each access is checked, more than this is more than it can take
-    let rate = if debug_kernel() { 1500 } else { 20_000 };
+    let rate = flood(20_000);
     // so many that each queue gets some, whatever the key of the hash
     let spec = format!("profile=flows flows=2048 rate={rate} size=60");
     let gen = nic.generate("g", &spec)?;
