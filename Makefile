@@ -3,7 +3,7 @@
 # root rights, the registries and Debian 12 or 13 are needed.
 #   NM_CACHE=DIR       where everything made is kept (default /var/cache/netmap-build)
 #   NM_KERNEL=RELEASE  build for and boot this kernel alone instead of those in tools/root/kernel.lock
-#   CHECKED='kasan'    test on these kernels with run-time checks too (default: none)
+#   CHECKED='kasan'    test on these kernels with run-time checks too (kasan, kcsan; CHECKED= for none)
 #   KDIR=TREE          modules, install: against these headers, with no made root (Documentation/kernels.md)
 #   ARGS='…'           passed on to the lab: make test ARGS='--filter abi'
 
@@ -16,8 +16,8 @@ LAB := tools/lab/lab
 ARGS ?=
 # Kernels with run-time checks that repeat guest tests: kasan, kcsan, or nothing. `make test`
 # repeats one slice in SLICES, another one for each commit.
-CHECKED ?=
-SLICES ?= 8
+CHECKED ?= kasan
+SLICES ?= 16
 
 .NOTPARALLEL:
 .PHONY: help all root kernel guest modules tools build checked others kernels deb installed install uninstall run test test-deep test-packages bench shell fmt check clean distclean

@@ -215,6 +215,11 @@ fn libpcap_captures_a_whole_port_and_gives_it_back() -> Result<()> {
     let name = port("");
     let args = ["-s", "-b", "-t", "100", "-i", &name, "icmp or udp"];
     let program = on_queue("pcap_capturetest", &args)?;
+    eventually("the program has all queues", SOON, || {
+        let all = Fd::open()?.queues(Some(&ifname()))?;
+        let mut rings = all.iter().filter(|i| i.kind == KIND_RX);
+        Ok(rings.all(|i| i.state == Q_NETMAP))
+    })?;
     want_eq("answered meanwhile", answered(&nic, 0x4311)?, 0)?;
     // every address its own flow: they spread over all queues
     for n in 0..64 {

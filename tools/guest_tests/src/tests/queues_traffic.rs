@@ -7,6 +7,7 @@
 use super::tests;
 use crate::abi::*;
 use crate::check::*;
+use crate::deep::flood;
 use crate::fd::one_rx;
 use crate::frame::{mark, parse_udp, udp_sized};
 use crate::nic::{CardCounts, Nic};
@@ -75,6 +76,7 @@ pub(super) fn undisturbed(
     let counter = Counter::start(OTHER_PORT)?;
     let carrier = carrier_changes()?;
     let before = nic.counts()?;
+    let rate = flood(rate.into());
     let gen = nic.generate(
         "rest",
         &format!("profile=flows src=10.0.3.10 flows=16 rate={rate} size=80 dport={OTHER_PORT}"),
