@@ -54,7 +54,8 @@ pub fn debug_kernel() -> bool {
     release().contains("-nm-")
 }
 
-fn release() -> &'static str {
+/// The running kernel's.
+pub fn release() -> &'static str {
     static RELEASE: OnceLock<String> = OnceLock::new();
     let release = RELEASE.get_or_init(|| {
         let release = fs::read_to_string("/proc/sys/kernel/osrelease");
