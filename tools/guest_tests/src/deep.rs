@@ -16,23 +16,19 @@ fn deep() -> bool {
     std::env::var_os(VARIABLE).is_some()
 }
 
-/// How often to do something: `long` in a thorough run, else `short`. A kernel with run-time
-/// checks does all tests in their short form, a third as often: it takes it longer all the same.
-pub fn count(short: u64, long: u64) -> u64 {
-    match (debug_kernel(), deep()) {
-        (true, _) => short.div_ceil(3),
-        (false, true) => long,
-        (false, false) => short,
-    }
+/// Whether large counts are for this run: it is a thorough one, on a distribution's kernel.
+pub fn large() -> bool {
+    deep() && !debug_kernel()
 }
 
-/// Seconds a test may take that takes `usual` at most when it is not a thorough one.
-pub fn limit(usual: u64) -> Duration {
-    let most = match deep() && !debug_kernel() {
-        true => usual.max(3600),
-        false => usual,
-    };
-    patience(Duration::from_secs(most))
+/// How often to do something: `long` where large counts are due, else `short`. A kernel with run-time
+/// checks does it a third as often: it takes it longer all the same.
+pub fn count(short: u64, long: u64) -> u64 {
+    match (large(), debug_kernel()) {
+        (true, _) => long,
+        (false, true) => short.div_ceil(3),
+        (false, false) => short,
+    }
 }
 
 /// The same for tests that look for leaks, where few times show nothing; often also on the
@@ -42,6 +38,12 @@ pub fn count_leaks(short: u64, long: u64) -> u64 {
         true => long,
         false => short,
     }
+}
+
+/// How long a test may take that takes `usual` seconds at most with small counts.
+pub fn limit(usual: u64) -> Duration {
+    let most = if large() { usual.max(3600) } else { usual };
+    patience(Duration::from_secs(most))
 }
 
 /// Frames per second that keep this kernel busy and leave it time: `usual` on a distribution's.

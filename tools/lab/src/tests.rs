@@ -2,8 +2,8 @@
 //! `lab test`: every test of the project in one run, fast ones first.
 //!
 //! Host part: the crates' own tests (`cargo test`), and whatever executable
-//! `*/test/run` a part keeps; the Debian packages, and booted systems that have them. Guest part: `nm_test` in a booted guest. One line per
-//! test; the run ends in the single line `N passed, N failed`. The other
+//! `*/test/run` a part keeps; the Debian packages, and booted systems that have them. Guest part:
+//! `nm_test` in a booted guest. One line per test; the run ends in the single line `N passed, N failed`. The other
 //! kernels of tools/root/kernel.lock repeat a small set of the guest part, kernels with run-time
 //! checks (tools/root/debug-kernel) all of it or a slice, each under its own name.
 
@@ -18,6 +18,7 @@ use crate::say::progress;
 use crate::vm::Config;
 use anyhow::Result;
 use choice::{Choice, Slice};
+use guest::Part;
 pub use tally::line;
 use tally::Tally;
 
@@ -80,16 +81,9 @@ impl TestArgs {
 }
 
 /// The guest's part on the kernel of `config`.
-fn repeat(
-    args: &TestArgs,
-    config: &Config,
-    part: &str,
-    choice: Choice,
-    deep: bool,
-    tally: &mut Tally,
-) {
-    if let Err(e) = guest::run(args, config, part, choice, deep, tally) {
-        tally.failed(part, "run", &format!("{e:#}"));
+fn repeat(args: &TestArgs, config: &Config, part: &Part<'_>, tally: &mut Tally) {
+    if let Err(e) = guest::run(args, config, part, tally) {
+        tally.failed(part.name, "run", &format!("{e:#}"));
     }
 }
 
@@ -124,25 +118,37 @@ pub fn run(args: &TestArgs, config: &Config) -> Result<i32> {
     }
     if !args.host_only && !args.checked_only {
         progress("guest tests");
-        repeat(args, config, "guest", Choice::All, args.deep, &mut tally);
+        let part = Part {
+            name: "guest",
+            choice: Choice::All,
+            deep: args.deep,
+        };
+        repeat(args, config, &part, &mut tally);
         for release in &args.also {
-            let choice = if args.deep || !args.filter.is_empty() {
-                Choice::All
-            } else {
-                Choice::Small
+            let part = Part {
+                name: release.split(['+', '-']).next().unwrap_or(release),
+                choice: if args.deep || !args.filter.is_empty() {
+                    Choice::All
+                } else {
+                    Choice::Small
+                },
+                deep: false,
             };
-            let part = release.split(['+', '-']).next().unwrap_or(release);
             progress(&format!("guest tests on {release}"));
             let config = Config {
                 release: Some(release.clone()),
                 ..config.clone()
             };
-            repeat(args, &config, part, choice, false, &mut tally);
+            repeat(args, &config, &part, &mut tally);
         }
     }
     if !args.host_only {
         for release in &args.checked {
-            let part = release.rsplit('-').next().unwrap_or(release);
+            let part = Part {
+                name: release.rsplit('-').next().unwrap_or(release),
+                choice: args.slice.map_or(Choice::All, Choice::Slice),
+                deep: args.deep,
+            };
             progress(&match args.slice {
                 Some(s) => format!("guest tests on {release}: slice {} of {}", s.first, s.of),
                 None => format!("guest tests on {release}"),
@@ -155,8 +161,7 @@ pub fn run(args: &TestArgs, config: &Config) -> Result<i32> {
                 append: format!("{} {WATCH_MORE}", config.append),
                 ..config.clone()
             };
-            let choice = args.slice.map_or(Choice::All, Choice::Slice);
-            repeat(args, &config, part, choice, args.deep, &mut tally);
+            repeat(args, &config, &part, &mut tally);
         }
     }
     if tally.count() == 0 {

@@ -283,7 +283,7 @@ fn extra_buffers_asked_without_end_are_bounded() -> Result<()> {
     want_ok("another fd of the same user", Port::rx(Q2)).map(drop)
 }
 
-/// They come back: taking them a hundred times does not use them up.
+/// They come back: taking them all again and again does not use them up.
 fn extra_buffers_are_returned_on_close() -> Result<()> {
     let most = with_extra(u32::MAX)?.reg.extra_bufs;
     for _ in 0..4 {

@@ -239,7 +239,6 @@ fn nmq_adds_and_removes_a_queue_of_a_running_nm_offload() -> Result<()> {
     want_eq("exit code", program.ended_by(libc::SIGTERM)?, Some(0))
 }
 
-/// 2 wrong usage, 3 a queue is taken, 4 something is missing.
 /// As nm-offload@.service starts it.
 fn nm_offload_runs_from_a_file_and_says_when_it_is_ready() -> Result<()> {
     let before = steering()?;
@@ -287,6 +286,7 @@ fn nm_offload_runs_from_a_file_and_says_when_it_is_ready() -> Result<()> {
     Ok(())
 }
 
+/// 2 wrong usage, 3 a queue is taken, 4 something is missing.
 fn tools_say_what_is_missing_by_exit_code() -> Result<()> {
     let (name, queue) = (ifname(), Q.to_string());
     for (args, code) in [

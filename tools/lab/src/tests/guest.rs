@@ -22,15 +22,22 @@ const COULD_NOT_START: i32 = 2;
 /// Cards the tests need.
 const CARDS: usize = 2;
 
-/// Run them on the kernel of `config`, with large counts if `deep`; results are named for `part`.
-pub fn run(
-    args: &TestArgs,
-    config: &Config,
-    part: &str,
-    choice: Choice,
-    deep: bool,
-    tally: &mut Tally,
-) -> Result<()> {
+/// What is run on one kernel.
+pub struct Part<'a> {
+    /// Results are named for it.
+    pub name: &'a str,
+    pub choice: Choice,
+    /// With long tests, and large counts.
+    pub deep: bool,
+}
+
+/// Run it on the kernel of `config`.
+pub fn run(args: &TestArgs, config: &Config, part: &Part<'_>, tally: &mut Tally) -> Result<()> {
+    let Part {
+        name: part,
+        choice,
+        deep,
+    } = *part;
     let config = &Config {
         cards: config.cards.max(CARDS),
         ..config.clone()

@@ -19,7 +19,7 @@ const QUEUE: u32 = 2;
 const QUERIES: usize = 20;
 
 /// A check in the booted system.
-type Check = fn(&Vm) -> Result<()>;
+pub type Check = fn(&Vm) -> Result<()>;
 
 /// In this order: each builds on what the ones before have done.
 const CHECKS: [(&str, Check); 5] = [
@@ -50,7 +50,7 @@ pub fn run(args: &TestArgs, config: &Config, tally: &mut Tally) {
 fn ordinary(args: &TestArgs, config: &Config, release: &str, units: bool, tally: &mut Tally) {
     let wanted: Vec<_> = CHECKS
         .iter()
-        .map(|(name, check)| (format!("{release}.{name}"), check))
+        .map(|(name, check)| (format!("{release}.{name}"), *check))
         .filter(|(name, _)| args.wants(&format!("{PART}.{name}")))
         .collect();
     let units = units && wants_units(args, release);
@@ -64,26 +64,38 @@ fn ordinary(args: &TestArgs, config: &Config, release: &str, units: bool, tally:
         cards: 1,
         ..config.clone()
     };
-    let mut vm = match Vm::boot(&config) {
-        Ok(vm) => vm,
-        Err(e) => {
-            tally.failed(PART, &format!("{release}.boot"), &format!("{e:#}"));
+    boot(&config, release, &wanted, tally, |vm, tally| {
+        if !units {
             return;
         }
+        if let Err(e) = systemd_units(args, vm, release, tally) {
+            tally.failed(PART, &format!("{release}.units"), &format!("{e:#}"));
+        }
+    });
+}
+
+/// Boot it and run the checks, each under its name, then what there is `more`. That it does not boot,
+/// or complains on its console, is a failure of `of`.
+pub fn boot(
+    config: &Config,
+    of: &str,
+    checks: &[(String, Check)],
+    tally: &mut Tally,
+    more: impl FnOnce(&Vm, &mut Tally),
+) {
+    let mut vm = match Vm::boot(config) {
+        Ok(vm) => vm,
+        Err(e) => return tally.failed(PART, &format!("{of}.boot"), &format!("{e:#}")),
     };
-    for (name, check) in &wanted {
+    for (name, check) in checks {
         match check(&vm) {
             Ok(()) => tally.passed(PART, name),
             Err(e) => tally.failed(PART, name, &format!("{e:#}")),
         }
     }
-    if units {
-        if let Err(e) = systemd_units(args, &vm, release, tally) {
-            tally.failed(PART, &format!("{release}.units"), &format!("{e:#}"));
-        }
-    }
+    more(&vm, tally);
     if let Some(first) = vm.console.new_trouble().first() {
-        tally.failed(PART, &format!("{release}.console"), first);
+        tally.failed(PART, &format!("{of}.console"), first);
     }
 }
 

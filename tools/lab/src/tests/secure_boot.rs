@@ -5,7 +5,7 @@
 //! Real are the firmware, shim, GRUB, the signed kernel, the packages and their signatures. What an
 //! operator confirms on MokManager's screen is written into the firmware's variables instead.
 
-use super::installed::{main_job, modprobe_netmap, our_driver, wait_for_port, PART};
+use super::installed::{boot, main_job, modprobe_netmap, our_driver, wait_for_port, Check, PART};
 use super::tally::Tally;
 use super::TestArgs;
 use crate::netns::peer_address;
@@ -14,9 +14,6 @@ use crate::say::progress;
 use crate::secure::Trust;
 use crate::vm::{Config, Vm};
 use anyhow::{ensure, Result};
-
-/// A check in the booted system.
-type Check = fn(&Vm) -> Result<()>;
 
 /// With DKMS's key enrolled.
 const ENROLLED: [(&str, Check); 6] = [
@@ -40,11 +37,11 @@ const KEY: &str = "/var/lib/dkms/mok.pub";
 
 /// Boot the system with `release` both ways and run the checks.
 pub fn run(args: &TestArgs, config: &Config, release: &str, tally: &mut Tally) {
-    boot(args, config, release, Trust::Dkms, &ENROLLED, tally);
-    boot(args, config, release, Trust::Debian, &NOT_ENROLLED, tally);
+    with_trust(args, config, release, Trust::Dkms, &ENROLLED, tally);
+    with_trust(args, config, release, Trust::Debian, &NOT_ENROLLED, tally);
 }
 
-fn boot(
+fn with_trust(
     args: &TestArgs,
     config: &Config,
     release: &str,
@@ -53,7 +50,10 @@ fn boot(
     tally: &mut Tally,
 ) {
     let of = format!("secure_boot.{release}");
-    if !(checks.iter()).any(|(name, _)| args.wants(&format!("{PART}.{of}.{name}"))) {
+    let checks: Vec<_> = (checks.iter())
+        .map(|(name, check)| (format!("{of}.{name}"), *check))
+        .collect();
+    if !(checks.iter()).any(|(name, _)| args.wants(&format!("{PART}.{name}"))) {
         return;
     }
     progress(&format!(
@@ -72,20 +72,7 @@ fn boot(
         secure_boot: Some(trust),
         ..config.clone()
     };
-    let mut vm = match Vm::boot(&config) {
-        Ok(vm) => vm,
-        Err(e) => return tally.failed(PART, &format!("{of}.boot"), &format!("{e:#}")),
-    };
-    for (name, check) in checks {
-        let name = format!("{of}.{name}");
-        match check(&vm) {
-            Ok(()) => tally.passed(PART, &name),
-            Err(e) => tally.failed(PART, &name, &format!("{e:#}")),
-        }
-    }
-    if let Some(first) = vm.console.new_trouble().first() {
-        tally.failed(PART, &format!("{of}.console"), first);
-    }
+    boot(&config, &of, &checks, tally, |_, _| ());
 }
 
 /// The firmware says so, the kernel has heard it, and has locked itself down for that reason.

@@ -13,15 +13,18 @@ use crate::machine::files::File;
 use crate::machine::skb;
 use crate::uapi::{mode, NIOCRXSYNC, NIOCTXSYNC};
 
-/// `first` waits for `events` of ring 0 while a thread syncs `second` and `card` does what brings them.
+/// `first` waits for `events` of ring 0 while a thread does `sync` with `second`, which may be the same
+/// file, and `card` does what brings them.
 fn race(
     first: &File,
+    second: &Arc<File>,
     events: u32,
-    second: impl Fn() -> i32 + Send + 'static,
+    sync: impl Fn(&File) -> i32 + Send + 'static,
     card: impl Fn() + Send + 'static,
 ) {
     let card = thread::spawn(card);
-    let other = thread::spawn(move || assert_eq!(second(), 0));
+    let theirs = second.clone();
+    let other = thread::spawn(move || assert_eq!(sync(&theirs), 0));
     wait_for(first, events);
     card.join().unwrap();
     other.join().unwrap();
@@ -52,11 +55,11 @@ fn a_frame_that_another_thread_takes_first_wakes() {
     explore(|| {
         let (machine, _, port) = machine();
         let file = Arc::new(open("eth3", mode::ONE_NIC, 0));
-        let theirs = file.clone();
         race(
             &file,
+            &file,
             IN,
-            move || theirs.ioctl(NIOCRXSYNC, 0),
+            |file| file.ioctl(NIOCRXSYNC, 0),
             move || frame(port),
         );
         drop(Arc::into_inner(file));
@@ -70,11 +73,11 @@ fn a_frame_that_another_fd_takes_first_wakes() {
         let (machine, _, port) = machine();
         let first = open("eth3", mode::ONE_NIC, 0);
         let second = Arc::new(open("eth3", mode::ONE_NIC, 0));
-        let theirs = second.clone();
         race(
             &first,
+            &second,
             IN,
-            move || theirs.ioctl(NIOCRXSYNC, 0),
+            |file| file.ioctl(NIOCRXSYNC, 0),
             move || frame(port),
         );
         drop((first, Arc::into_inner(second)));
@@ -95,11 +98,11 @@ fn a_frame_that_another_thread_takes_first_wakes_also_after_a_reset() {
         ring.release(ring.tail());
         assert_eq!(ring.rxsync(), 0);
         reset(dev, port);
-        let theirs = file.clone();
         race(
             &file,
+            &file,
             IN,
-            move || theirs.ioctl(NIOCRXSYNC, 0),
+            |file| file.ioctl(NIOCRXSYNC, 0),
             move || frame(port),
         );
         drop(Arc::into_inner(file));
@@ -113,11 +116,11 @@ fn room_that_another_thread_finds_first_wakes() {
         let (machine, _, port) = machine();
         let file = Arc::new(open("eth3", mode::ONE_NIC, 0));
         fill(&file);
-        let theirs = file.clone();
         race(
             &file,
+            &file,
             OUT,
-            move || theirs.ioctl(NIOCTXSYNC, 0),
+            |file| file.ioctl(NIOCTXSYNC, 0),
             move || sent(port),
         );
         drop(Arc::into_inner(file));
@@ -132,11 +135,11 @@ fn room_that_another_fd_finds_first_wakes() {
         let first = open("eth3", mode::ONE_NIC, 0);
         let second = Arc::new(open("eth3", mode::ONE_NIC, 0));
         fill(&second);
-        let theirs = second.clone();
         race(
             &first,
+            &second,
             OUT,
-            move || theirs.ioctl(NIOCTXSYNC, 0),
+            |file| file.ioctl(NIOCTXSYNC, 0),
             move || sent(port),
         );
         drop((first, Arc::into_inner(second)));
@@ -155,11 +158,11 @@ fn room_that_another_thread_finds_first_wakes_also_after_a_reset() {
         reset(dev, port);
         assert_eq!(file.ioctl(NIOCTXSYNC, 0), 0);
         fill(&file);
-        let theirs = file.clone();
         race(
             &file,
+            &file,
             OUT,
-            move || theirs.ioctl(NIOCTXSYNC, 0),
+            |file| file.ioctl(NIOCTXSYNC, 0),
             move || sent(port),
         );
         drop(Arc::into_inner(file));
@@ -179,13 +182,13 @@ fn a_packet_of_the_stack_that_waits_for_room_wakes_when_another_thread_makes_som
         assert_eq!(ring.rxsync(), 0);
         assert_eq!(ring.tail(), SLOTS - 1);
         ring.set(24, ring.tail());
-        let theirs = file.clone();
         race(
             &file,
+            &file,
             IN,
-            move || {
-                Ring::of(&theirs, 2 + 1 + 4).set(20, SLOTS - 1);
-                theirs.ioctl(NIOCRXSYNC, 0)
+            |file| {
+                Ring::of(file, 2 + 1 + 4).set(20, SLOTS - 1);
+                file.ioctl(NIOCRXSYNC, 0)
             },
             move || port.transmit(skb::make(dev, 60, 1), 0),
         );
