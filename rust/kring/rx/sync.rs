@@ -85,6 +85,9 @@ impl RxRing {
     fn take_back(&self, nic: &mut NicRing, kring: &mut Kring, released: u32) -> bool {
         let n = self.shm.n;
         let done = self.release(nic, kring, released);
+        if done != 0 {
+            self.arm_spare(nic, kring);
+        }
         kring.hwcur = advance(kring.hwcur, done, n);
         kring.next_use = advance(kring.next_use, done, n);
         if done != 0 {
@@ -99,6 +102,24 @@ impl RxRing {
             self.wakers.wake();
         }
         kring.starved
+    }
+
+    /// Arms the descriptor at the tail once more, which the next tail makes the NIC's. It has been
+    /// nobody's since: what a card wrote there against the rules would be taken for a frame, one
+    /// lap later and at each lap.
+    #[inline(always)]
+    fn arm_spare(&self, nic: &NicRing, kring: &mut Kring) {
+        let n = self.shm.n;
+        let slot = prev(kring.hwcur, n) as usize;
+        if let (Some(desc), Some(slot), Some(armed)) = (
+            nic.descs().get(prev(kring.next_use, n) as usize),
+            self.shm.slots().get(slot),
+            kring.armed.get(slot),
+        ) {
+            let bad = &mut kring.counters[counter::BAD_SLOTS];
+            let offset = (self.options.offsets.as_ref()).map_or(0, |o| o.wanted(slot, bad));
+            rx82599::arm(desc, armed, offset);
+        }
     }
 
     /// What has arrived, to the program; only complete frames. Returns how many.

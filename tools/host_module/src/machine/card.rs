@@ -428,6 +428,20 @@ impl Queue {
         state.dirty = true;
     }
 
+    /// RX: the same with one that is not the card's: at its tail, or beyond. That changes nothing of
+    /// what it is given later.
+    #[cfg(not(loom))]
+    pub fn trespass(&self, offset: u32, word: u64) {
+        let state = locked(&self.state);
+        let n = state.descs.count();
+        if self.tx || !state.started || n == 0 {
+            return;
+        }
+        let others = n - self.told(&state).count() as u32;
+        let at = (self.tail.load(SeqCst) + offset % others) % n;
+        state.descs.set(at, [word, word.rotate_left(32)]);
+    }
+
     /// TX: the card sends up to `count` descriptors and writes its head back.
     pub fn send(&self, count: u32) {
         kernel::sync::point();

@@ -57,6 +57,27 @@ fn a_frame_goes_from_the_program_to_the_wire_and_its_slot_comes_back() {
 }
 
 #[test]
+fn what_a_card_writes_at_its_tail_and_beyond_is_gone_when_it_gets_that() {
+    let (machine, _, port) = machine();
+    let mut file = File::open().unwrap();
+    assert_eq!(register(&file, "eth3~1", mode::ONE_NIC, 0, 0), 0);
+    file.mmap().unwrap();
+    let ring = Ring::of(&file, 2 + 1 + 1);
+    for lap in 0..3 * SLOTS {
+        port.rx[1].receive(&[60], 0);
+        // "Done" and the end of a frame, in each that is not the card's; and addresses of its own.
+        (0..SLOTS).for_each(|at| port.rx[1].trespass(at, (3 << 32) | 0x5dc));
+        assert_eq!(ring.rxsync(), 0);
+        assert_eq!(ring.tail(), (lap + 1) % SLOTS, "one slot in turn {lap}");
+        ring.release((lap + 1) % SLOTS);
+        assert_eq!(ring.rxsync(), 0);
+        assert_eq!(port.rx[1].check().len() as u32, SLOTS - 1);
+    }
+    drop(file);
+    machine.end();
+}
+
+#[test]
 fn the_rest_of_a_dropped_packet_is_not_waited_for_after_impossible_pointers() {
     let (machine, _, port) = machine();
     let mut file = File::open().unwrap();

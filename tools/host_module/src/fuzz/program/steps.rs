@@ -250,7 +250,8 @@ impl World {
         let ports: Vec<_> = self.ports().collect();
         let (_, port) = ports[b.below(ports.len())];
         match b.below(16) {
-            0..=5 => port.rx[b.below(port.rx.len())].scribble(u32::from(b.u8()), b.odd_u64()),
+            0..=3 => port.rx[b.below(port.rx.len())].scribble(u32::from(b.u8()), b.odd_u64()),
+            4..=5 => port.rx[b.below(port.rx.len())].trespass(u32::from(b.u8()), b.odd_u64()),
             6..=10 => port.tx[b.below(port.tx.len())].lie(b.odd_u32()),
             11..=13 => mem::set_bounces(b.flip()),
             14 => match b.u8() {
