@@ -92,7 +92,7 @@ pub const SECOND: &str = "eth4";
 /// The second card's port up with its address, as [`ensure`] has the first. Tests that want it
 /// ask for it; it then stays up.
 pub fn ensure_second() -> Result<()> {
-    if !Path::new("/sys/class/net").join(SECOND).exists() {
+    if !exists(SECOND) {
         bail!("no {SECOND}: boot the guest with two cards (lab --cards 2)");
     }
     let _ = fs::write(
@@ -136,42 +136,58 @@ pub fn repair() -> Result<()> {
     wait_carrier()
 }
 
-/// The interface, renamed if a fresh driver gave it the kernel's own name.
+/// The first card's interface, renamed if a fresh driver gave it another name. Cards that came back
+/// after an unplug are found in another order than at boot.
 pub fn wait_interface() -> Result<String> {
+    const ASIDE: &str = "aside";
     let name = ifname();
+    let rename = |from: &str, to: &str| -> Result<()> {
+        // udev may be about to do the same; either is fine
+        let _ = run("ip", &["link", "set", "dev", from, "down"]);
+        run("ip", &["link", "set", "dev", from, "name", to]).map(drop)
+    };
     let end = Instant::now() + Duration::from_secs(20);
     loop {
-        if Path::new("/sys/class/net").join(&name).exists() {
-            return Ok(name);
+        if is_second(&name) {
+            rename(&name, ASIDE)?;
         }
-        if let Some(other) = ixgbe_interface() {
-            // udev may be about to do the same; either is fine
-            let _ = run("ip", &["link", "set", "dev", &other, "down"]);
-            let _ = run("ip", &["link", "set", "dev", &other, "name", &name]);
+        if exists(&name) {
+            break;
+        }
+        if let Some(other) = first_interface() {
+            let _ = rename(&other, &name);
         }
         if Instant::now() > end {
             bail!("no interface {name} and no other of ixgbe: is the card there (lspci), does dmesg show a probe error?");
         }
         std::thread::sleep(Duration::from_millis(100));
     }
+    if exists(ASIDE) {
+        rename(ASIDE, SECOND)?;
+    }
+    Ok(name)
+}
+
+fn exists(interface: &str) -> bool {
+    Path::new("/sys/class/net").join(interface).exists()
+}
+
+/// Is it the second card's?
+fn is_second(interface: &str) -> bool {
+    let address = fs::read_to_string(format!("/sys/class/net/{interface}/address"));
+    let second = CARD2_MAC.map(|b| format!("{b:02x}")).join(":");
+    address.is_ok_and(|mac| mac.trim() == second)
 }
 
 /// Some interface whose driver is ixgbe, but not the second card's.
-fn ixgbe_interface() -> Option<String> {
-    fs::read_dir("/sys/class/net")
-        .ok()?
-        .flatten()
-        .find_map(|e| {
-            let mac = fs::read_to_string(e.path().join("address")).ok()?;
-            let second = CARD2_MAC.map(|b| format!("{b:02x}")).join(":");
-            if mac.trim() == second {
-                return None;
-            }
-            let driver = fs::read_link(e.path().join("device/driver")).ok()?;
-            driver
-                .ends_with("ixgbe")
-                .then(|| e.file_name().to_string_lossy().into_owned())
-        })
+fn first_interface() -> Option<String> {
+    let all = fs::read_dir("/sys/class/net").ok()?.flatten();
+    let mut names = all.map(|e| (e.path(), e.file_name().to_string_lossy().into_owned()));
+    let found = names.find(|(path, name)| {
+        let driver = fs::read_link(path.join("device/driver"));
+        driver.is_ok_and(|d| d.ends_with("ixgbe")) && !is_second(name)
+    });
+    found.map(|(_, name)| name)
 }
 
 /// Waits until a condition holds; what it waited for goes into the error.
