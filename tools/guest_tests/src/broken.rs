@@ -185,6 +185,23 @@ pub fn rebind(address: &str) -> Result<()> {
     setup::ensure()
 }
 
+/// `ethtool -t offline`. Its verdict is about the hardware; what it does to the port matters to tests.
+pub fn offline_self_test() -> Result<()> {
+    if let Err(e) = ethtool("-t", &["offline"]) {
+        println!("{e:#}");
+    }
+    setup::ensure()
+}
+
+/// The driver leaves a page of each such test mapped, which a kernel that keeps account of mappings
+/// says when the driver lets the card go: after this one it has said so ([`crate::kmsg`]).
+pub fn forget_self_test() -> Result<()> {
+    match fs::exists("/sys/kernel/debug/dma-api")? {
+        true => rebind(&pci_address()?),
+        false => Ok(()),
+    }
+}
+
 /// No program has memory of regions, and none is kept.
 pub fn nothing_kept() -> Result<()> {
     eventually("no pages of regions are left", SOON, || {

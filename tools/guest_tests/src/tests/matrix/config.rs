@@ -4,8 +4,8 @@
 use super::play::{answer, Event};
 use super::stage::Stage;
 use super::{rows, Case, Outcome::*};
+use crate::broken::{forget_self_test, offline_self_test};
 use crate::check::*;
-use crate::setup;
 use crate::steer::{ethtool, wait_carrier, Rule};
 use anyhow::{Context, Result};
 
@@ -154,14 +154,8 @@ fn self_test_online(case: Case) -> Result<()> {
     case.play(set("-t", &["online"]))
 }
 
-/// Its verdict is about the hardware; what it does to the port matters here.
 fn self_test_offline(case: Case) -> Result<()> {
-    let event = Event::new(|_| {
-        if let Err(e) = ethtool("-t", &["offline"]) {
-            println!("{e:#}");
-        }
-        setup::ensure()?;
-        Ok(Ok(()))
-    });
-    case.play(event.loses_rules())
+    let event = Event::new(|_| offline_self_test().map(Ok));
+    case.play(event.loses_rules())?;
+    forget_self_test()
 }
