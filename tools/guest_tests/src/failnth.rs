@@ -91,17 +91,21 @@ impl FailNth {
         what: &str,
         mut turn: impl FnMut(&Once<'_>) -> Result<std::result::Result<(), Errno>>,
     ) -> Result<Sweep> {
-        self.sweep_by(what, 1, &mut turn)
+        self.sweep_by(what, Step::EACH, &mut turn)
     }
 
-    /// As [`FailNth::sweep`], but every `step`-th place only; a thorough run takes six times as many.
+    /// As [`FailNth::sweep`], but only one place in so many.
     pub fn sweep_by(
         &self,
         what: &str,
-        step: u64,
+        step: Step,
         turn: &mut dyn FnMut(&Once<'_>) -> Result<std::result::Result<(), Errno>>,
     ) -> Result<Sweep> {
-        let step = if deep::deep() { step.div_ceil(6) } else { step } as u32;
+        let step = if deep::deep() {
+            step.thorough
+        } else {
+            step.usual
+        };
         let mut sweep = Sweep::default();
         let (mut n, mut tried) = (1, 0);
         loop {
@@ -133,6 +137,23 @@ impl FailNth {
             sweep.places, sweep.results
         ));
         Ok(sweep)
+    }
+}
+
+/// One place of how many fails.
+#[derive(Clone, Copy)]
+pub struct Step {
+    pub usual: u32,
+    /// In a thorough run.
+    pub thorough: u32,
+}
+
+impl Step {
+    /// Each of them.
+    pub const EACH: Step = Step::of(1, 1);
+
+    pub const fn of(usual: u32, thorough: u32) -> Step {
+        Step { usual, thorough }
     }
 }
 

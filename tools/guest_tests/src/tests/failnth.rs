@@ -11,7 +11,7 @@ use super::tests;
 use crate::abi::*;
 use crate::check::*;
 use crate::csb::{enable, Csb};
-use crate::failnth::{leaked, FailNth, Held, Once};
+use crate::failnth::{leaked, FailNth, Held, Once, Step};
 use crate::fd::{header, nmreq, one_rx, one_tx, Fd};
 use crate::mem::Mem;
 use crate::nic::Nic;
@@ -45,7 +45,7 @@ const SLOTS: u32 = 64;
 /// Packets per second beside them.
 const RATE: u32 = 40;
 /// A run that is not thorough takes every so many-th place where queues change hands.
-const STEP: u64 = 6;
+const STEP: Step = Step::of(6, 1);
 
 type Attempt = std::result::Result<(), Errno>;
 
@@ -62,11 +62,11 @@ fn expected(result: &Attempt) -> Result<()> {
 fn sweep_of(
     what: &str,
     out: &[u32],
-    step: u64,
+    step: Step,
     mut attempt: impl FnMut(&Fd, &Once<'_>) -> Result<Attempt>,
 ) -> Result<()> {
     let fail = FailNth::new()?;
-    let _rings = if step > 1 {
+    let _rings = if step.usual > 1 {
         Some(Rings::of(SLOTS)?)
     } else {
         None
@@ -99,7 +99,7 @@ fn receives_again() -> Result<()> {
     kernel_receives(1)
 }
 
-fn registration(what: &str, out: &[u32], step: u64, reg: Register) -> Result<()> {
+fn registration(what: &str, out: &[u32], step: Step, reg: Register) -> Result<()> {
     sweep_of(what, out, step, |fd, once| {
         let mut reg = reg;
         once.call(|| fd.register(&ifname(), &mut reg))
@@ -173,13 +173,13 @@ fn all_rings_without_memory_are_all_the_kernels_again() -> Result<()> {
         before.same()?;
         Ok(result)
     };
-    fail.sweep_by("REGISTER NIC_SW", 23, &mut turn)?;
+    fail.sweep_by("REGISTER NIC_SW", Step::of(23, 4), &mut turn)?;
     receives_again()
 }
 
 fn shared_ring_without_memory_stays_with_who_has_it() -> Result<()> {
     let first = Port::open(&ifname(), one_rx(Q))?;
-    registration("REGISTER of a shared ring", &[Q], 1, one_rx(Q))?;
+    registration("REGISTER of a shared ring", &[Q], Step::EACH, one_rx(Q))?;
     want_eq("fds", rx_info(&first.fd, Q)?.pid, std::process::id())?;
     want_ok("RXSYNC", first.fd.rxsync())
 }
@@ -205,7 +205,7 @@ fn memory_alone_without_memory() -> Result<()> {
         extra_bufs: 100,
         ..Default::default()
     };
-    registration("REGISTER NULL", &[Q], 1, reg)
+    registration("REGISTER NULL", &[Q], Step::EACH, reg)
 }
 
 fn legacy_registration_without_memory() -> Result<()> {

@@ -6,7 +6,7 @@
 use super::lifecycle::{kernel_receives, receives};
 use super::tests;
 use crate::check::*;
-use crate::failnth::FailNth;
+use crate::failnth::{FailNth, Step};
 use crate::fd::Fd;
 use crate::port::{rx_info, Lane, DPORT, Q};
 use crate::setup::{ensure, insmod, rmmod};
@@ -63,7 +63,7 @@ fn interface_up_without_memory_can_be_tried_again_with_a_queue_out() -> Result<(
     let _rings = Rings::of(64)?;
     let mut lane = Lane::open()?;
     let mut failed = 0;
-    fail.sweep_by("interface up", 31, &mut |once| {
+    fail.sweep_by("interface up", Step::of(31, 13), &mut |once| {
         ip_link(&["down"])?;
         want_errno("RXSYNC when down", lane.port.fd.rxsync(), libc::EIO)?;
         let result = once.call(|| up(&socket))?;
@@ -95,7 +95,7 @@ fn mtu_change_without_memory_keeps_the_queue_out() -> Result<()> {
     let socket = UdpSocket::bind(("0.0.0.0", 0))?;
     let _rings = Rings::of(64)?;
     let lane = Lane::open()?;
-    let swept = fail.sweep_by("MTU change", 7, &mut |once| {
+    let swept = fail.sweep_by("MTU change", Step::of(7, 3), &mut |once| {
         let result = once.call(|| mtu(&socket, 1600))?;
         goes_on(&lane)?;
         want_ok("MTU as it was", mtu(&socket, 1500))?;
@@ -115,7 +115,7 @@ fn netmap_that_could_not_be_loaded_leaves_nothing() -> Result<()> {
     let file = fs::File::open(crate::setup::module("netmap"))?;
     rmmod("netmap")?;
     let mut refused = 0;
-    let swept = fail.sweep_by("loading netmap.ko", 17, &mut |once| {
+    let swept = fail.sweep_by("loading netmap.ko", Step::of(17, 4), &mut |once| {
         let result = once.call(|| {
             // SAFETY: an open file and an empty string.
             let r =
@@ -156,7 +156,7 @@ fn probe_without_memory_can_be_tried_again() -> Result<()> {
     fs::write(format!("{driver}/unbind"), &address)?;
     fs::write(device.join("enable"), "1").context("enable")?;
     let mut refused = 0;
-    let swept = fail.sweep_by("probe", 101, &mut |once| {
+    let swept = fail.sweep_by("probe", Step::of(101, 43), &mut |once| {
         let path = format!("{driver}/bind");
         let bind = fs::OpenOptions::new().write(true).open(path)?;
         let result = once.call(|| std::io::Write::write(&mut (&bind), address.as_bytes()))?;

@@ -9,7 +9,7 @@ use super::tests;
 use crate::abi::*;
 use crate::check::*;
 use crate::csb::{eventfds, start, stop, Csb};
-use crate::failnth::{FailNth, Held};
+use crate::failnth::{FailNth, Held, Once};
 use crate::fd::Fd;
 use crate::frame::udp_sized;
 use crate::nic::Nic;
@@ -76,7 +76,7 @@ fn marked_frames_without_memory_are_dropped_and_counted() -> Result<()> {
     let (mut lost, mut marked) = (0, 0);
     let drops = || -> Result<u64> { Ok(lane.port.info(Q)?.counter[counter::DROPS]) };
     let first = drops()?;
-    fail.sweep("RXSYNC that forwards", |once| {
+    let mut turn = |once: &Once<'_>| {
         nic.send_n(&udp_sized(DPORT, 1, 200), 3)?;
         eventually("three frames", SOON, || {
             want_ok("RXSYNC", lane.port.fd.rxsync())?;
@@ -95,7 +95,14 @@ fn marked_frames_without_memory_are_dropped_and_counted() -> Result<()> {
         want_ok("RXSYNC", once.call(|| lane.port.fd.rxsync())?)?;
         lost = drops()? - first;
         Ok(Ok(()))
-    })?;
+    };
+    // The kernel has packets in store: where one comes from there, no allocation fails.
+    for _ in 0..20 {
+        fail.sweep("RXSYNC that forwards", &mut turn)?;
+        if drops()? > first {
+            break;
+        }
+    }
     println!("{lost} of {marked} marked frames dropped and counted");
     want("some were dropped, not all", lost > 0 && lost < marked)
 }
@@ -261,13 +268,15 @@ fn kernel_loop_without_memory_does_not_begin() -> Result<()> {
 /// ways through the stack. Afterwards everything flows.
 fn storm_of_failing_atomic_allocations_stalls_nothing() -> Result<()> {
     let _fail = FailNth::new()?;
-    let _socket = bind(DPORT)?;
+    let taker = bind(DPORT)?;
     let port = want_ok("NIC_SW", Port::open(&ifname(), rx(NIC_SW, 0, 0)))?;
     let nic = Nic::open()?;
     let (host, out) = (port.host()?, port.host_rx(0)?);
     let knob = |file: &str, value: &str| fs::write(format!("/sys/kernel/debug/{file}"), value);
     let storm = |percent: &str, wait: &str| -> Result<()> {
         for kind in ["failslab", "fail_page_alloc"] {
+            // what is written here must not meet failures that sleepers meet, too
+            knob(&format!("{kind}/probability"), "0")?;
             knob(&format!("{kind}/ignore-gfp-wait"), wait)?;
             knob(&format!("{kind}/times"), "-1")?;
             knob(&format!("{kind}/probability"), percent)?;
@@ -312,6 +321,6 @@ fn storm_of_failing_atomic_allocations_stalls_nothing() -> Result<()> {
         want_ok("RXSYNC", port.fd.rxsync())?;
         Ok(out.take().iter().any(|f| to_echo(f)))
     })?;
-    drop(port);
+    drop((host, out, port, taker, nic));
     super::lifecycle::kernel_receives(1)
 }
