@@ -335,7 +335,6 @@ impl Queue {
     }
 
     /// Descriptors the card has been told of and not yet done.
-    #[cfg(not(loom))]
     pub fn waiting(&self) -> usize {
         self.told(&locked(&self.state)).count()
     }
@@ -416,30 +415,31 @@ impl Queue {
         }
     }
 
-    /// RX: the card writes nonsense into the next descriptor that is not its business to leave.
+    /// RX: the card writes nonsense into a descriptor of its own, which is not its business to leave.
     pub fn scribble(&self, offset: u32, word: u64) {
         let mut state = locked(&self.state);
-        let n = state.descs.count();
-        if self.tx || !state.started || n == 0 {
-            return;
-        }
-        let at = (state.head + offset % n) % n;
-        state.descs.set(at, [word, word.rotate_left(32)]);
-        state.dirty = true;
+        let own = state.head;
+        state.dirty |= self.scrawl(&state, own, offset, word);
     }
 
     /// RX: the same with one that is not the card's: at its tail, or beyond. That changes nothing of
     /// what it is given later.
-    #[cfg(not(loom))]
     pub fn trespass(&self, offset: u32, word: u64) {
         let state = locked(&self.state);
+        let own = self.told(&state).count() as u32;
+        let others = state.descs.count().saturating_sub(own).max(1);
+        self.scrawl(&state, self.tail.load(SeqCst), offset % others, word);
+    }
+
+    /// Writes into the descriptor `offset` after `from`. False: there is none.
+    fn scrawl(&self, state: &State, from: u32, offset: u32, word: u64) -> bool {
         let n = state.descs.count();
         if self.tx || !state.started || n == 0 {
-            return;
+            return false;
         }
-        let others = n - self.told(&state).count() as u32;
-        let at = (self.tail.load(SeqCst) + offset % others) % n;
+        let at = (from + offset % n) % n;
         state.descs.set(at, [word, word.rotate_left(32)]);
+        true
     }
 
     /// TX: the card sends up to `count` descriptors and writes its head back.

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use kernel::ffi::{c_int, c_void};
 use kernel::sync::Mutex;
 
-use super::rig::{machine, register, Ring, SLOTS};
+use super::rig::{machine, open, register, Ring, SLOTS};
 use crate::ffi::{nm_nic_client, nm_nic_ring};
 use crate::machine::card::{Lent, Queue};
 use crate::machine::files::File;
@@ -17,9 +17,7 @@ use crate::uapi::{flag, mode, NIOCRXSYNC, NIOCTXSYNC};
 #[test]
 fn a_frame_goes_from_the_card_to_the_program_and_back_to_the_card() {
     let (machine, _, port) = machine();
-    let mut file = File::open().unwrap();
-    assert_eq!(register(&file, "eth3~1", mode::ONE_NIC, 0, 0), 0);
-    file.mmap().unwrap();
+    let file = open("eth3~1", mode::ONE_NIC, 0);
     let ring = Ring::of(&file, 2 + 1 + 1);
     port.rx[1].receive(&[60], 0);
     port.rx[1].receive(&[1024, 2048, 5], 0);
@@ -40,9 +38,7 @@ fn a_frame_goes_from_the_card_to_the_program_and_back_to_the_card() {
 #[test]
 fn a_frame_goes_from_the_program_to_the_wire_and_its_slot_comes_back() {
     let (machine, _, port) = machine();
-    let mut file = File::open().unwrap();
-    assert_eq!(register(&file, "eth3", mode::ALL_NIC, 0, 0), 0);
-    file.mmap().unwrap();
+    let file = open("eth3", mode::ALL_NIC, 0);
     let ring = Ring::of(&file, 0);
     (0..SLOTS - 1).for_each(|i| ring.set_len(i, 100));
     ring.release(SLOTS - 1);
@@ -59,9 +55,7 @@ fn a_frame_goes_from_the_program_to_the_wire_and_its_slot_comes_back() {
 #[test]
 fn what_a_card_writes_at_its_tail_and_beyond_is_gone_when_it_gets_that() {
     let (machine, _, port) = machine();
-    let mut file = File::open().unwrap();
-    assert_eq!(register(&file, "eth3~1", mode::ONE_NIC, 0, 0), 0);
-    file.mmap().unwrap();
+    let file = open("eth3~1", mode::ONE_NIC, 0);
     let ring = Ring::of(&file, 2 + 1 + 1);
     for lap in 0..3 * SLOTS {
         port.rx[1].receive(&[60], 0);
@@ -80,9 +74,7 @@ fn what_a_card_writes_at_its_tail_and_beyond_is_gone_when_it_gets_that() {
 #[test]
 fn the_rest_of_a_dropped_packet_is_not_waited_for_after_impossible_pointers() {
     let (machine, _, port) = machine();
-    let mut file = File::open().unwrap();
-    assert_eq!(register(&file, "eth3", mode::ONE_NIC, 0, 0), 0);
-    file.mmap().unwrap();
+    let file = open("eth3", mode::ONE_NIC, 0);
     let ring = Ring::of(&file, 0);
     let more = 0x20 << 16;
     // A packet that goes on, with a piece that cannot be.
@@ -117,9 +109,7 @@ fn both_syncs_say_that_the_interface_has_gone_whatever_rings_there_are() {
 #[test]
 fn what_the_stack_sends_comes_to_the_host_ring_and_goes_back_to_the_stack() {
     let (machine, dev, port) = machine();
-    let mut file = File::open().unwrap();
-    assert_eq!(register(&file, "eth3", mode::NIC_SW, 0, 0), 0);
-    file.mmap().unwrap();
+    let file = open("eth3", mode::NIC_SW, 0);
     let (tx, rx) = (Ring::of(&file, 2), Ring::of(&file, 2 + 1 + 4));
     port.transmit(skb::make(dev, 3000, 1), 0);
     assert_eq!(rx.rxsync(), 0);

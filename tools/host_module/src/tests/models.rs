@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{mpsc, Arc};
 use std::time::Duration;
 
-use super::rig::register;
+use super::rig::open;
 use crate::machine::driver::Port;
 use crate::machine::files::File;
 use crate::machine::net::{nm_rtnl_lock, nm_rtnl_unlock, Dev};
@@ -121,14 +121,6 @@ impl Epoll {
             }
         }
     }
-}
-
-/// A registered and mapped file.
-pub(super) fn open(name: &str, mode: u32, flags: u64) -> File {
-    let mut file = File::open().unwrap();
-    assert_eq!(register(&file, name, mode, flags, 0), 0);
-    file.mmap().unwrap();
-    file
 }
 
 /// The driver rebuilds its rings.

@@ -38,6 +38,14 @@ pub(super) fn register(file: &File, name: &str, mode: u32, flags: u64, options: 
     file.ioctl(NIOCCTRL, BASE)
 }
 
+/// A registered and mapped file.
+pub(super) fn open(name: &str, mode: u32, flags: u64) -> File {
+    let mut file = File::open().unwrap();
+    assert_eq!(register(&file, name, mode, flags, 0), 0);
+    file.mmap().unwrap();
+    file
+}
+
 /// A ring of a mapping, as programs see it.
 pub(super) struct Ring<'a> {
     file: &'a File,
