@@ -87,10 +87,8 @@ impl RxRing {
         let done = self.release(nic, kring, released);
         if done != 0 {
             self.arm_spare(nic, kring);
-        }
-        kring.hwcur = advance(kring.hwcur, done, n);
-        kring.next_use = advance(kring.next_use, done, n);
-        if done != 0 {
+            kring.hwcur = advance(kring.hwcur, done, n);
+            kring.next_use = advance(kring.next_use, done, n);
             nic.set_tail(prev(kring.next_use, n));
         }
         if done == released {
