@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The kernel log since the run began, searched for signs of damage.
 
+use crate::known::is_known;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
@@ -80,36 +81,11 @@ impl Kmsg {
     }
 }
 
-/// Debugging and tracing of the kernel's own lack memory, because allocations were made to fail.
-const CHECKS_WITHOUT_MEMORY: &[&str] = &[
-    "DMA-API: cacheline tracking ENOMEM",
-    "WARNING: at event_define_fields",
-];
-
-/// What such a kernel says of the page that ixgbe has left mapped since its offline self-test (Linux
-/// 7.3: the descriptor that is never full is filled there). What follows says where it was mapped.
-const SELF_TEST: &[&str] = &[
-    "pending DMA allocations while released from device [count=1]",
-    "WARNING: at dma_debug_device_change",
-    "DMA-API: Mapped at:",
-];
-
-/// Is the first line the beginning of such a report, or in it?
-fn of_the_self_test(lines: &[String]) -> bool {
-    let is = |l: &String| SELF_TEST.iter().any(|s| l.contains(s));
-    let begins = lines.first().is_some_and(is);
-    let places = lines
-        .iter()
-        .skip_while(|l| !l.contains("DMA-API: Mapped at:"));
-    begins && places.take(6).any(|l| l.contains(" ixgbe_diag_test+"))
-}
-
 /// The first line that means damage, but for signs that were to be expected.
 pub fn damage<'a>(lines: &'a [String], expected: &[&str]) -> Option<&'a String> {
     let signs = SIGNS.iter().filter(|s| !expected.contains(*s));
-    let known = |l: &str| CHECKS_WITHOUT_MEMORY.iter().any(|s| l.contains(s));
     let mut told = (lines.iter().enumerate())
-        .filter(|(at, line)| !known(line) && !of_the_self_test(&lines[*at..]))
+        .filter(|(at, _)| !is_known(&lines[*at..]))
         .map(|(_, line)| line);
     told.find(|l| signs.clone().any(|s| l.contains(s)))
 }

@@ -23,6 +23,7 @@ mod fd;
 mod frame;
 mod helper;
 mod kmsg;
+mod known;
 mod leak;
 mod machine;
 mod mem;

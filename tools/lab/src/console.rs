@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The guest's console log: how far it has come, and whether its kernel complained.
 
+use crate::known::is_known;
 use std::path::{Path, PathBuf};
 
 /// Beginnings of kernel messages that mean a bug was hit.
@@ -31,21 +32,6 @@ const TROUBLE: &[&str] = &[
     "unregister_netdevice: waiting",
     "Detected Tx Unit Hang",
     "NETDEV WATCHDOG",
-];
-
-/// What the kernel says of its own debugging and tracing when tests make their allocations fail.
-const CHECKS_WITHOUT_MEMORY: &[&str] = &[
-    "WARNING: at event_define_fields",
-    "DMA-API: cacheline tracking ENOMEM",
-    "kmemleak: Cannot allocate a scan area",
-];
-
-/// Of the page that ixgbe leaves mapped after its offline self-test (Linux 7.3). What follows says
-/// where it was mapped.
-const SELF_TEST: &[&str] = &[
-    "pending DMA allocations while released from device [count=1]",
-    "WARNING: at dma_debug_device_change",
-    "DMA-API: Mapped at:",
 ];
 
 /// A console log file that is still written to.
@@ -98,22 +84,10 @@ pub fn trouble_in(text: &str) -> Vec<String> {
             return false;
         };
         let is = |t: &&str| message.starts_with(*t) || message.contains(&format!(": {t}"));
-        TROUBLE.iter().any(is)
-            && !CHECKS_WITHOUT_MEMORY.iter().any(is)
-            && !of_the_self_test(&lines[*at..])
+        TROUBLE.iter().any(is) && !is_known(&lines[*at..])
     };
     let found = (0..lines.len()).filter(complains);
     found.map(|at| lines[at].trim().to_string()).collect()
-}
-
-/// Is the first line of a report of such a page?
-fn of_the_self_test(lines: &[&str]) -> bool {
-    let is = |l: &&str| SELF_TEST.iter().any(|s| l.contains(s));
-    let begins = lines.first().is_some_and(is);
-    let places = lines
-        .iter()
-        .skip_while(|l| !l.contains("DMA-API: Mapped at:"));
-    begins && places.take(6).any(|l| l.contains(" ixgbe_diag_test+"))
 }
 
 /// The part after the time stamp of a kernel line; `None` for other lines.

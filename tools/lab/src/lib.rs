@@ -17,6 +17,9 @@ pub mod card;
 pub mod child;
 pub mod console;
 pub mod echo;
+/// Shared with the tests in the guest.
+#[path = "../../guest_tests/src/known.rs"]
+mod known;
 pub mod machine;
 pub mod netns;
 pub mod places;

@@ -86,6 +86,17 @@ pub enum Drivers {
     Stock,
 }
 
+/// The kernel panicked before any module of ours was there. It is rare, and the emulated processors'
+/// doing (an address in the middle of an instruction that the kernel has just patched).
+#[derive(Debug)]
+struct EarlyPanic;
+
+impl std::fmt::Display for EarlyPanic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the guest's kernel panicked before any module was loaded")
+    }
+}
+
 impl Vm {
     /// Start cards, peer and guest, and wait until commands can be run in it.
     ///
@@ -93,6 +104,16 @@ impl Vm {
     /// When a part is missing (with the command that makes it), or the guest does not
     /// come up in time (with the last console lines).
     pub fn boot(config: &Config) -> Result<Self> {
+        Self::boot_once(config).or_else(|e| {
+            if !e.is::<EarlyPanic>() {
+                return Err(e);
+            }
+            progress(&format!("{e:#}\nonce more"));
+            Self::boot_once(config)
+        })
+    }
+
+    fn boot_once(config: &Config) -> Result<Self> {
         let say = |text: &str| {
             if config.verbose {
                 progress(text);
@@ -182,11 +203,14 @@ impl Vm {
                         last_error = Some(e);
                         continue;
                     }
-                    return Err(if said.is_empty() {
-                        e
-                    } else {
-                        e.context(format!("QEMU says:\n{said}"))
-                    });
+                    let e = match said.as_str() {
+                        "" => e,
+                        _ => e.context(format!("QEMU says:\n{said}")),
+                    };
+                    // An installed system loads our modules while it boots.
+                    let early =
+                        image.append.is_none() && console.line_with("Kernel panic").is_some();
+                    return Err(if early { e.context(EarlyPanic) } else { e });
                 }
             }
         }
