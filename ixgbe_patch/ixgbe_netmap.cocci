@@ -302,6 +302,26 @@ identifier adapter;
  ...>
  }
 
+// ---- a fault of the driver's own --------------------------------------------------
+
+// Where it has been mended only the comment is added.
+@ tx_hang @
+symbol ixgbe_from_netdev;
+expression N;
+@@
+ ixgbe_pf_handle_tx_hang(...)
+ {
+ <...
+(
+- netdev_priv(N)
++ ixgbe_from_netdev(N) /* netmap hook: tx-hang */
+|
+- ixgbe_from_netdev(N)
++ ixgbe_from_netdev(N) /* netmap hook: tx-hang */
+)
+ ...>
+ }
+
 // ---- what has to wait until the queue is back -------------------------------------
 
 @ xdp_on @

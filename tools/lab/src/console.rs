@@ -30,7 +30,6 @@ const TROUBLE: &[&str] = &[
     "watchdog: BUG",
     "UBSAN:",
     "unregister_netdevice: waiting",
-    "Detected Tx Unit Hang",
     "NETDEV WATCHDOG",
 ];
 
