@@ -3,8 +3,7 @@
 //! port whose queue is out says to them.
 
 use crate::check::{Errno, Sys};
-use crate::steer::ifname;
-use std::ffi::CString;
+use crate::steer::{ifindex, ifname};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 const BPF_PROG_LOAD: libc::c_int = 5;
@@ -43,12 +42,6 @@ fn bpf(cmd: libc::c_int, words: &[(usize, u32)]) -> Sys<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
-fn ifindex() -> u32 {
-    let name = CString::new(ifname()).unwrap_or_default();
-    // SAFETY: a NUL-terminated string.
-    unsafe { libc::if_nametoindex(name.as_ptr()) }
-}
-
 /// Attaches a program that passes everything, in driver mode or in front of
 /// the stack (generic); it is detached when the descriptor that comes back is
 /// closed.
@@ -73,7 +66,7 @@ pub fn attach_xdp(driver: bool) -> Sys<OwnedFd> {
         BPF_LINK_CREATE,
         &[
             (0, raw),
-            (4, ifindex()),
+            (4, ifindex(&ifname())),
             (8, ATTACH_XDP),
             (
                 12,
@@ -124,7 +117,7 @@ impl Xsk {
         }
         // struct sockaddr_xdp: family, flags, ifindex, queue id, shared umem fd
         let first = (libc::AF_XDP as u32) | (u32::from(XDP_ZEROCOPY) << 16);
-        let address = [first, ifindex(), queue, 0];
+        let address = [first, ifindex(&ifname()), queue, 0];
         // SAFETY: an address of the size given.
         match unsafe { libc::bind(xsk.fd.as_raw_fd(), address.as_ptr().cast(), 16) } {
             0 => Ok(xsk),

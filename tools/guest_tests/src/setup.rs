@@ -8,7 +8,7 @@ use crate::deep::patience;
 use crate::frame::CARD2_MAC;
 use crate::nic::Nic;
 use crate::steer::{
-    ethtool, ifname, ip_link, num_queues, run, sysfs, wait_carrier, wait_carrier_of,
+    ethtool, ifindex, ifname, ip_link, num_queues, run, sysfs, wait_carrier, wait_carrier_of,
 };
 use anyhow::{bail, Context, Result};
 use std::fs;
@@ -173,8 +173,9 @@ pub fn wait_interface() -> Result<String> {
     Ok(name)
 }
 
+/// Can it be asked for by its name? That is later than sysfs shows it.
 fn exists(interface: &str) -> bool {
-    Path::new("/sys/class/net").join(interface).exists()
+    ifindex(interface) != 0
 }
 
 /// Is it the second card's?

@@ -3,6 +3,7 @@
 //! port, each undone when its guard is dropped.
 
 use anyhow::{bail, Context, Result};
+use std::ffi::CString;
 use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -10,6 +11,13 @@ use std::time::{Duration, Instant};
 /// The interface under test.
 pub fn ifname() -> String {
     std::env::var("NM_TEST_IF").unwrap_or_else(|_| "eth3".to_string())
+}
+
+/// An interface's number, 0 if there is none of that name.
+pub fn ifindex(name: &str) -> u32 {
+    let name = CString::new(name).unwrap_or_default();
+    // SAFETY: a NUL-terminated string.
+    unsafe { libc::if_nametoindex(name.as_ptr()) }
 }
 
 /// Runs a program; its output, or an error with everything it said.

@@ -137,6 +137,21 @@ mod tests {
     }
 
     #[test]
+    fn the_lock_circle_of_hot_unplug_is_known_and_no_other() {
+        let circle = |place: &str| {
+            let log = format!(
+                "[ 1.1] WARNING: possible circular locking dependency detected\n\
+                 [ 1.1] 7.3.4-nm-kasan #1 Tainted: G           O\n\
+                 [ 1.1] irq/24-pciehp/109 is trying to acquire lock:\n\
+                 [ 1.1] ffff888102 (&ctrl->reset_lock){{.+.+}}-{{4:4}}, at: {place}+0x169/0x1f0\n"
+            );
+            trouble_in(&log).len()
+        };
+        assert_eq!(circle("pciehp_unconfigure_device"), 0);
+        assert_eq!(circle("ixgbe_remove"), 1);
+    }
+
+    #[test]
     fn a_line_is_reported_once_and_only_when_complete() {
         let path = std::env::temp_dir().join(format!("lab-console-{}", std::process::id()));
         std::fs::write(&path, "[ 1.0] Oops: 0000 [#1]\n[ 1.1] BUG: hal").unwrap();

@@ -12,6 +12,11 @@ const PULSE: u64 = 1_000_000;
 impl Card {
     /// Faults were switched.
     pub fn faults_changed(&mut self, now: u64) {
+        // One that answers again was switched off meanwhile.
+        let was_gone = std::mem::replace(&mut self.was_gone, self.fault.gone);
+        if was_gone && !self.fault.gone {
+            self.reset(false);
+        }
         self.rx.held = self.fault.stall;
         for q in 0..self.tx.queues.len() {
             self.tx.look(q);

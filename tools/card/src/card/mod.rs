@@ -74,6 +74,8 @@ pub struct Card {
     pub irq_due: Option<u64>,
     /// When something is to misbehave next.
     pub pulse_due: Option<u64>,
+    /// It did not answer when faults were last switched.
+    was_gone: bool,
     eeprom: Eeprom,
     stat_regs: StatRegs,
 }
@@ -99,6 +101,7 @@ impl Card {
             attached: false,
             irq_due: None,
             pulse_due: None,
+            was_gone: false,
             eeprom: Eeprom::new(mac),
             stat_regs: StatRegs::default(),
             regs,

@@ -70,6 +70,20 @@ fn a_removed_card_reads_all_ones() {
 }
 
 #[test]
+fn a_card_that_answers_again_has_no_queue_on() {
+    const ENABLE: u32 = 1 << 25;
+    let rxdctl = 0x01028;
+    let mut c = Card::new(MAC, false);
+    c.write(rxdctl, ENABLE, 0);
+    assert_eq!(c.read(rxdctl) & ENABLE, ENABLE);
+    for gone in [true, false] {
+        c.fault.gone = gone;
+        c.faults_changed(0);
+    }
+    assert_eq!(c.read(rxdctl) & ENABLE, 0);
+}
+
+#[test]
 fn the_link_stops_reception_and_transmission() {
     let mut c = Card::new(MAC, false);
     c.write(at::DMATXCTL, 1, 0);
